@@ -23,6 +23,7 @@ def compare(folders: Sequence[str], out: Path | None, as_json: bool) -> None:
         InputError: fewer than two folders, two with one name, one without results, or a page that is not named .html.
     """
     from evenhand.atomic_files import write_text
+    from evenhand.audit.measures import declaring
     from evenhand.report.comparison.comparison import compare_folders
     from evenhand.report.comparison.facts import dates_of
     from evenhand.report.comparison.page import html
@@ -34,6 +35,7 @@ def compare(folders: Sequence[str], out: Path | None, as_json: bool) -> None:
     with ExitStack() as stack:
         local = [stack.enter_context(folder_of(where)) for _, where in named]
         results = [loaded(folder) for folder in local]
+        stack.enter_context(declaring(*(each.design for each in results)))
         compared = compare_folders(_labels(named), results, [dates_of(folder) for folder in local])
         if out is not None:
             write_text(out, html(compared))

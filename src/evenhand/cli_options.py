@@ -57,6 +57,13 @@ class JudgedComparison(StrEnum):
     gap = "gap"
 
 
+class Task(StrEnum):
+    """The values of `--task` of an audit."""
+
+    classification = "classification"
+    regression = "regression"
+
+
 class SplitDesign(StrEnum):
     """The values of `--split`."""
 
@@ -186,6 +193,21 @@ def margins_of(given: list[str]) -> dict[str, float]:
         except ValueError:
             raise InputError(f"--margin takes MEASURE=X with a number, such as accuracy=0.02, not {text!r}") from None
     return margins
+
+
+def words_of(given: list[str]) -> str | dict[str, str] | None:
+    """Return one word for all columns, or words by column from texts such as `toxicity=worse`; None without any."""
+    if len(given) == 1 and "=" not in given[0]:
+        return given[0]
+    words = {}
+    for text in given:
+        name, separator, word = text.rpartition("=")
+        if not separator:
+            raise InputError(
+                f"give one word for all columns, or COL=WORD for each, such as toxicity=worse, not {text!r}"
+            )
+        words[name] = word
+    return words or None
 
 
 def cluster_of(given: list[str]) -> dict[str, str]:

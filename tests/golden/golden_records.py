@@ -17,7 +17,7 @@ import pool_records
 import probe_records
 import small_records
 from evenhand import records
-from evenhand.audit.design import AskedDesign, Design, SettingDesign
+from evenhand.audit.design import AskedDesign, DeclaredMeasure, Design, RegressionDesign, SettingDesign
 from evenhand.records.prompts import CONTENT_FREE
 from small_records import examples, predictions, several, study, trials
 
@@ -651,3 +651,72 @@ def one_seed_of_every_kind() -> Given:
             "attacked": given((*pool[:2], mixed), pool_records.design()),
         }
     )
+
+
+# Numbers
+
+
+def numbers(design: Design, named: dict[str, dict[tuple[str, int], np.ndarray]], units: int | None = None) -> Given:
+    """Values of 240 examples by name, method and seed; nan where there is none."""
+    rng = np.random.default_rng(31)
+    n = 240
+    ids = [f"e{number:03}" for number in range(n)]
+    table = pl.DataFrame(
+        {
+            "setting": "s",
+            "example": ids,
+            "label": pl.Series([None] * n, dtype=pl.Int64),
+            "weight": rng.uniform(0.5, 2, n),
+            "unit": ids if units is None else [f"u{number % units}" for number in range(n)],
+            "attribute.sex": [[name] for name in rng.choice(["f", "m"], n)],
+            "attribute.race": [[name] for name in rng.choice(["a", "b", "c"], n, p=[0.7, 0.27, 0.03])],
+        }
+    )
+    runs = list(dict.fromkeys(run for by_run in named.values() for run in by_run))
+    parts = [
+        pl.DataFrame({"trial": f"{method}-{seed}", "split": "test", "example": ids, "name": name, "value": values})
+        for name, by_run in named.items()
+        for (method, seed), values in by_run.items()
+    ]
+    values = records.validate(pl.concat(parts).filter(pl.col("value").is_not_nan()), "values")
+    return given((records.validate(table, "examples"), trials(runs), empty("predictions")), design, values=values)
+
+
+@case
+def values_on_every_scale() -> Given:
+    """A score in a range, latencies without one, as logarithms and by rank, and flags; two methods, three seeds."""
+    rng = np.random.default_rng(32)
+    declared = (
+        DeclaredMeasure(name="toxicity", kind="values", more_is="worse", range=(0, 1)),
+        DeclaredMeasure(name="latency", kind="values", more_is="worse"),
+        DeclaredMeasure(name="delay", kind="values", more_is="worse", scale="log"),
+        DeclaredMeasure(name="grade", kind="values", more_is="better", range=(1, 5), scale="rank"),
+        DeclaredMeasure(name="flag", kind="values", range=(0, 1), shares=True),
+    )
+    named: dict[str, dict[tuple[str, int], np.ndarray]] = {measure.name: {} for measure in declared}
+    for method, shift in (("full", 0.0), ("lora", 0.05)):
+        for seed in range(3):
+            toxicity = rng.beta(2, 8, 240)
+            toxicity[rng.random(240) < shift] = np.nan
+            run = (method, seed)
+            named["toxicity"][run] = toxicity
+            named["latency"][run] = rng.lognormal(shift, 0.7, 240)
+            named["delay"][run] = rng.lognormal(shift, 1.0, 240)
+            named["grade"][run] = rng.integers(1, 6, 240).astype(float)
+            named["flag"][run] = (rng.random(240) < 0.04 + shift).astype(float)
+    return numbers(fixed(declared=declared, gaps=True), named)
+
+
+@case
+def a_regression_in_units() -> Given:
+    """Stars that two models predict, whose examples are resampled in units; labels of one group are all equal."""
+    rng = np.random.default_rng(33)
+    label = rng.integers(1, 6, 240).astype(float)
+    runs = [("full", 0), ("lora", 0)]
+    guesses = {run: np.clip(label + rng.normal(0, 0.5 + 0.3 * index, 240), 1, 5) for index, run in enumerate(runs)}
+    design = fixed(
+        setting={"regression": RegressionDesign(label="stars", prediction="guess", range=(1, 5), digits=2)},
+        margins={"mean_absolute_error": 0.2},
+        gaps=True,
+    )
+    return numbers(design, {"stars": dict.fromkeys(runs, label), "guess": guesses}, units=80)

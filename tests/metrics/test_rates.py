@@ -12,9 +12,14 @@ from evenhand.metrics import (
     accuracy,
     error_rate,
     f1,
+    false_discovery_rate,
     false_negative_rate,
+    false_omission_rate,
     false_positive_rate,
+    negative_predictive_value,
+    positive_predictive_value,
     precision,
+    prevalence,
     rate_by_group,
     selection_rate,
     true_negative_rate,
@@ -32,6 +37,11 @@ BY_HAND = {
     true_negative_rate: 3 / 4,
     false_negative_rate: 2 / 4,
     precision: 2 / 3,
+    positive_predictive_value: 2 / 3,
+    negative_predictive_value: 3 / 5,
+    false_discovery_rate: 1 / 3,
+    false_omission_rate: 2 / 5,
+    prevalence: 4 / 8,
     f1: 4 / 7,
     accuracy: 5 / 8,
     error_rate: 3 / 8,
@@ -80,12 +90,12 @@ def test_averages_are_over_each_class_against_the_rest(name):
     )
     macro = rate_by_group(name, label, predicted, sensitive_features=group, average="macro")
     assert macro.values == pytest.approx(by_class.mean(axis=0))
-    if name == "selection_rate":
+    if name in ("selection_rate", "prevalence"):
         with pytest.raises(InputError, match="neither better nor worse"):
             rate_by_group(name, label, predicted, sensitive_features=group, average="worst")
         return
     worst = rate_by_group(name, label, predicted, sensitive_features=group, average="worst")
-    is_error = name in ("false_positive_rate", "false_negative_rate")
+    is_error = name.startswith("false_")
     assert worst.values == pytest.approx(by_class.max(axis=0) if is_error else by_class.min(axis=0))
 
 

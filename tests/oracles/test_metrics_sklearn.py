@@ -46,8 +46,11 @@ def test_rates_of_each_class_against_the_rest():
             tn, fp, fn, tp = (value if value > 1e-9 else 0.0 for value in (tn, fp, fn, tp))
             with np.errstate(invalid="ignore"):
                 shares = np.divide(
-                    [tp + fp, tp, fp, tn, fn, tp, 2 * tp],
-                    [tp + fp + tn + fn, tp + fn, fp + tn, fp + tn, tp + fn, tp + fp, 2 * tp + fp + fn],
+                    [tp + fp, tp, fp, tn, fn, tp, 2 * tp, *(tp, tn, fp, fn, tp + fn)],
+                    [
+                        *(tp + fp + tn + fn, tp + fn, fp + tn, fp + tn, tp + fn, tp + fp, 2 * tp + fp + fn),
+                        *(tp + fp, tn + fn, tp + fp, tn + fn, tp + fp + tn + fn),
+                    ],
                 )
             options = {"pos_label": int(positive), "sample_weight": weight}
             ours = [
@@ -60,6 +63,11 @@ def test_rates_of_each_class_against_the_rest():
                     metrics.false_negative_rate,
                     metrics.precision,
                     metrics.f1,
+                    metrics.positive_predictive_value,
+                    metrics.negative_predictive_value,
+                    metrics.false_discovery_rate,
+                    metrics.false_omission_rate,
+                    metrics.prevalence,
                 )
             ]
             assert close(ours, shares)
@@ -100,6 +108,35 @@ def test_the_brier_score():
             several, each, sample_weight=weight, labels=range(classes), scale_by_half=False
         )
         assert close(metrics.brier_score(several, each, sample_weight=weight), theirs)
+
+
+def test_balanced_accuracy_where_every_class_has_examples():
+    for seed in range(PROBLEMS):
+        label, predicted, weight = problem(seed)
+        predicted = np.where(np.isin(predicted, label), predicted, label)  # theirs warns of classes without examples
+        theirs = sklearn.balanced_accuracy_score(label, predicted, sample_weight=weight)
+        assert close(metrics.balanced_accuracy(label, predicted, sample_weight=weight), theirs)
+
+
+def test_balanced_accuracy_needs_weight_in_every_class_where_theirs_leaves_classes_out():
+    label, predicted, weight = [0, 0, 1], [0, 1, 1], [1, 1, 0]
+    with pytest.warns(UserWarning, match="classes not in y_true"):
+        assert sklearn.balanced_accuracy_score(label, predicted, sample_weight=weight) == 0.5
+    assert np.isnan(metrics.balanced_accuracy(label, predicted, sample_weight=weight))
+
+
+def test_the_log_loss_with_certain_probabilities_among_them():
+    for seed in range(PROBLEMS):
+        rng = np.random.default_rng(seed)
+        n, classes = int(rng.integers(5, 60)), int(rng.integers(3, 6))
+        weight = rng.uniform(0.1, 3, n) if seed % 2 else None
+        label, probability = rng.integers(0, 2, n), rng.uniform(size=n)
+        probability[:3] = 0, 1, 1e-20
+        theirs = sklearn.log_loss(label, probability, sample_weight=weight, labels=[0, 1])
+        assert close(metrics.log_loss(label, probability, sample_weight=weight), theirs)
+        several, each = rng.integers(0, classes, n), rng.dirichlet(np.full(classes, 0.05), n)
+        theirs = sklearn.log_loss(several, each, sample_weight=weight, labels=range(classes))
+        assert close(metrics.log_loss(several, each, sample_weight=weight), theirs)
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])

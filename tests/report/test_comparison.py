@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import doctest
 import json
 import re
@@ -21,8 +22,11 @@ from evenhand.audit.results_folder import DESIGN
 from evenhand.report.comparison.comparison import HOW_TO_TEST, NO_TEST, compare_folders, transition
 from evenhand.report.comparison.folders import THE_MODEL, align_folders
 from evenhand.report.comparison.page import html
+from evenhand.report.comparison.pictures import pictures
 from evenhand.report.comparison.rows import VERDICT_KEY, shared, verdicts_side_by_side
 from evenhand.report.comparison.text import text
+from evenhand.report.verdict_chart import drawn
+from evenhand.report.wording import claims
 
 COLUMNS = {"label": "y", "prediction": "guess", "groups": ["sex"], "example": "id"}
 TWO = {**COLUMNS, "method": "method", "seed": "seed", "reference": "full", "margins": {"default": 0.05}}
@@ -273,10 +277,20 @@ def sorted_as_shown(compared):
     return [compared.verdicts[index] for index in order]
 
 
+def test_the_tested_differences_of_each_measure_are_drawn(compared):
+    shown = [picture for picture in pictures(compared.pairs) if picture.pair == 0]
+    judged = claims(compared.pairs[0].verdicts).drop_nulls(["verdict", "contrast"]).filter(pl.col("class").is_null())
+    measures = set(drawn(judged)["measure"])
+    assert measures and len(shown) >= len(measures)
+    svg = base64.b64decode(shown[0].uri.removeprefix("data:image/svg+xml;base64,")).decode()
+    assert svg.startswith("<svg") and compared.pairs[0].label in svg
+    assert all(picture.about in unescape(html(compared)) for picture in shown)
+
+
 def test_the_page_has_no_script_and_asks_for_nothing(compared):
     page = html(compared)
     assert "default-src 'none'" in unescape(page) and "script-src" not in page
-    assert "<script" not in page and not re.search(r'(src|href)="(?!#)', page) and "url(" not in page
+    assert "<script" not in page and not re.search(r'(src|href)="(?!#|data:image/svg)', page) and "url(" not in page
 
 
 def test_hostile_names_are_text():

@@ -12,6 +12,7 @@ from evenhand.audit.disparities import GapIntervals
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Apart, FewEvents
 from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.means import SkewedMean
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened
 
 ONE_SEED = "one run of each: about these two models, not about the methods, whose other runs may differ"
@@ -126,8 +127,8 @@ class Evidence:
         smallest: the size of the smallest sample behind it.
         sample: the name of that sample, for the note on samples that are too small.
         doubts: further reasons to show it and not to judge it.
-        adjusted: the interval for few discordant units; None where there are enough.
-        few_events: of a gap between proportions, its interval, which holds at any number of events.
+        adjusted: the interval for few discordant units, or for skewed numbers; None where it is not needed.
+        few_events: the interval that holds at any number of events, such as that of a gap between proportions.
         adjustment: the note on that.
         closing: come last in its row: how the interval was made.
         totals: computes the codes of the resampling units, int [U], and the influence of each over all runs, float
@@ -148,7 +149,7 @@ class Evidence:
     smallest: float = math.inf
     sample: str = "examples"
     doubts: tuple[str, ...] = ()
-    adjusted: FewDiscordant | Widened | Apart | None = None
+    adjusted: FewDiscordant | Widened | Apart | SkewedMean | None = None
     few_events: FewEvents | Wider | FewRuns | None = None
     adjustment: str = DISCORDANT
     closing: tuple[str, ...] = ()

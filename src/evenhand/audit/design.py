@@ -179,6 +179,25 @@ class ProbedDesign(Spec):
     untrained: bool = True
 
 
+Range = tuple[float, float]
+"""The least and the largest possible number."""
+
+
+class RegressionDesign(Spec):
+    """The numbers that were predicted, and how they are read (`evenhand.audit.kinds.numbers`).
+
+    Attributes:
+        label, prediction: the names of true and predicted numbers in the table `values`.
+        range: of both; None: they have no bounds.
+        digits: decimals that errors are shown with.
+    """
+
+    label: str = Field(min_length=1)
+    prediction: str = Field(min_length=1)
+    range: Range | None = None
+    digits: int = Field(default=3, ge=0)
+
+
 class SettingDesign(Spec):
     """One setting of a study, as the audit sees it.
 
@@ -203,6 +222,7 @@ class SettingDesign(Spec):
         asked: of `reviews`, what their options were asked of.
         harness: the benchmarks that were scored besides; None where there are none.
         probed: what representations were probed for; None where they were not.
+        regression: the numbers that were predicted; None where none were.
     """
 
     references: tuple[str, ...] = ()
@@ -224,27 +244,37 @@ class SettingDesign(Spec):
     asked: AskedDesign | None = None
     harness: HarnessDesign | None = None
     probed: ProbedDesign | None = None
+    regression: RegressionDesign | None = None
 
 
 class DeclaredMeasure(Spec):
     """A measure of one audit's own, for numbers whose meaning only the person who audits knows.
 
     Attributes:
-        name: of the measure, which margins and policies use; in records the name of the metric.
-        kind: of the records: `benchmarks`, a metric of a benchmark that the package does not know.
+        name: of the measure, which margins and policies use; in records the name of the metric or of the values.
+        kind: of the records: `benchmarks`, a metric of a benchmark that the package does not know; `values`, a column
+            of numbers.
         more_is: what a larger number means; with `neither` there are two-sided verdicts.
         range: the least and the largest possible number; None: it has no bounds.
+        scale: of values, on which groups and methods are compared: means of the numbers as they are (`identity`), of
+            their logarithms (`log`), or the probability that a number of a group is larger than one of its rest
+            (`rank`).
+        shares: of values, whether each is 0 or 1, so that the mean is a share.
+        digits: of values, decimals that they are shown with.
     """
 
     name: str = Field(min_length=1)
-    kind: Literal["benchmarks"]
+    kind: Literal["benchmarks", "values"]
     more_is: Literal["worse", "better", "neither"] = "neither"
-    range: tuple[float, float] | None = None
+    range: Range | None = None
+    scale: Literal["identity", "log", "rank"] = "identity"
+    shares: bool = False
+    digits: int = Field(default=3, ge=0)
 
     @property
     def subject(self) -> str:
         """What the numbers are, in messages."""
-        return f'the metric "{self.name}"'
+        return f'the {"column" if self.kind == "values" else "metric"} "{self.name}"'
 
 
 class MarginChange(Spec):

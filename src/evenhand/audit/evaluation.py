@@ -77,7 +77,7 @@ class Population:
     """The examples of one setting, in the order of the table.
 
     Attributes:
-        label: int [n]; −1 where it is null.
+        label: int [n]; −1 where it is null. Of regression float [n], the true numbers.
         weight: float [n].
         unit: int [n], codes of the resampling units.
         groups: one entry per attribute.
@@ -98,7 +98,7 @@ class Run:
 
     Attributes:
         rows: int [m], ascending positions in the population; runs of one evaluation on the same examples share it.
-        predicted: int [m].
+        predicted: int [m], codes of classes; of values and of regression float [m], the numbers.
         probabilities: float64 [m, C], or None where only labels are known.
         texts: of translations, what was generated.
     """
@@ -130,6 +130,7 @@ class Evaluation:
         runs: by method and seed.
         absent: why a (method, seed) has no predictions: the trial failed, or made none.
         universe: bool [n], examples that belong to this split's data.
+        records: what its runs consist of, for notes on those that are missing.
     """
 
     setting: str
@@ -141,6 +142,7 @@ class Evaluation:
     runs: Mapping[tuple[str, int], Run]
     absent: Mapping[tuple[str, int], str]
     universe: np.ndarray
+    records: str = "predictions"
 
     @property
     def binary(self) -> bool:

@@ -130,6 +130,11 @@ class Results:
         return self.tables["probes"]
 
     @property
+    def values(self) -> pl.DataFrame:
+        """Numbers by example, such as a toxicity or a grade; empty where there are none."""
+        return self.tables["values"]
+
+    @property
     def members(self) -> pl.DataFrame:
         """Membership of examples in trials' training sets; empty where membership was not audited."""
         return self.tables["members"]
@@ -157,7 +162,8 @@ class Results:
             examples, trials, predictions: record tables.
             design: who is compared with whom, and what was declared harmless.
             provenance: see the class.
-            others: further record tables by name: `members` and `scores`, `responses`, `options`, `harness`, `probes`.
+            others: further record tables by name: `members` and `scores`, `responses`, `options`, `harness`, `probes`,
+                `values`.
                 None is a table without rows.
 
         Raises:

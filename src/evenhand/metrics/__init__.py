@@ -74,6 +74,13 @@ from evenhand.metrics.parity_ratios import (
     equalized_odds_ratio,
     predictive_parity_ratio,
 )
+from evenhand.metrics.predictive_values import (
+    false_discovery_rate,
+    false_omission_rate,
+    negative_predictive_value,
+    positive_predictive_value,
+    prevalence,
+)
 from evenhand.metrics.probing import probe_accuracy, selectivity, selectivity_by_example
 from evenhand.metrics.pronouns import PRONOUN_CLASSES, pronoun_class, pronoun_readings
 from evenhand.metrics.rates import (
@@ -89,7 +96,9 @@ from evenhand.metrics.rates import (
     true_positive_rate,
     undefined_groups,
 )
+from evenhand.metrics.regression import mean_absolute_error, mean_error, r2_score, root_mean_squared_error
 from evenhand.metrics.reliability import ReliabilityCurve, reliability_curve
+from evenhand.metrics.scores import balanced_accuracy, log_loss
 from evenhand.metrics.smooth import smooth_calibration_error
 from evenhand.metrics.translation import (
     STEREOTYPE_OUTCOMES,
@@ -135,6 +144,7 @@ __all__ = [
     "attack_pool",
     "attack_targets",
     "attack_without_each_pair",
+    "balanced_accuracy",
     "balanced_arrangements",
     "best_group",
     "bin_gaps",
@@ -168,7 +178,9 @@ __all__ = [
     "error_rate",
     "expected_calibration_error",
     "f1",
+    "false_discovery_rate",
     "false_negative_rate",
+    "false_omission_rate",
     "false_positive_rate",
     "flip_rate",
     "gender_accuracy",
@@ -180,9 +192,13 @@ __all__ = [
     "impact_ratios",
     "intersections",
     "likelihood_score",
+    "log_loss",
     "loss_score",
+    "mean_absolute_error",
+    "mean_error",
     "min_k_plus_plus_score",
     "min_k_score",
+    "negative_predictive_value",
     "option_choices",
     "option_effects",
     "option_mass",
@@ -191,18 +207,22 @@ __all__ = [
     "overconfidence",
     "permutation_average",
     "permuted_arrangements",
+    "positive_predictive_value",
     "precision",
     "predictive_parity_difference",
     "predictive_parity_ratio",
+    "prevalence",
     "pride",
     "probe_accuracy",
     "pronoun_class",
     "pronoun_readings",
+    "r2_score",
     "rate_by_group",
     "reference_score",
     "reliability_curve",
     "roc_auc",
     "roc_curve",
+    "root_mean_squared_error",
     "rouge_l",
     "selection_rate",
     "selectivity",

@@ -18,6 +18,11 @@ Rate = Literal[
     "true_negative_rate",
     "false_negative_rate",
     "precision",
+    "positive_predictive_value",
+    "negative_predictive_value",
+    "false_discovery_rate",
+    "false_omission_rate",
+    "prevalence",
     "f1",
     "accuracy",
     "error_rate",
@@ -65,7 +70,7 @@ class Share:
 
 
 _POSITIVE, _NEGATIVE = ("true_positives", "false_negatives"), ("true_negatives", "false_positives")
-_SELECTED = ("true_positives", "false_positives")
+_SELECTED, _REJECTED = ("true_positives", "false_positives"), ("true_negatives", "false_negatives")
 _TWICE = ("true_positives", "true_positives")
 
 _SHARES: Mapping[Rate, Share] = {
@@ -75,6 +80,11 @@ _SHARES: Mapping[Rate, Share] = {
     "true_negative_rate": Share(("true_negatives",), _NEGATIVE, "negative examples", 1),
     "false_negative_rate": Share(("false_negatives",), _POSITIVE, "positive examples", -1),
     "precision": Share(("true_positives",), _SELECTED, "examples predicted positive", 1),
+    "positive_predictive_value": Share(("true_positives",), _SELECTED, "examples predicted positive", 1),
+    "negative_predictive_value": Share(("true_negatives",), _REJECTED, "examples predicted negative", 1),
+    "false_discovery_rate": Share(("false_positives",), _SELECTED, "examples predicted positive", -1),
+    "false_omission_rate": Share(("false_negatives",), _REJECTED, "examples predicted negative", -1),
+    "prevalence": Share(_POSITIVE, _ALL, "examples", 0),
     "f1": Share(_TWICE, (*_TWICE, "false_positives", "false_negatives"), "positive examples, true or predicted", 1),
     "accuracy": Share(("true_positives", "true_negatives"), _ALL, "examples", 1),
     "error_rate": Share(("false_positives", "false_negatives"), _ALL, "examples", -1),

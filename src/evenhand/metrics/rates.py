@@ -111,7 +111,7 @@ def selection_rate(
         >>> selection_rate([1, 1, 0, 0], [1, 0, 0, 0])
         0.25
     """
-    return _everyone("selection_rate", y_true, y_pred, pos_label, average, sample_weight)
+    return everyone("selection_rate", y_true, y_pred, pos_label, average, sample_weight)
 
 
 def true_positive_rate(
@@ -130,7 +130,7 @@ def true_positive_rate(
         >>> true_positive_rate([0, 0], [1, 0])  # nobody is positive
         nan
     """
-    return _everyone("true_positive_rate", y_true, y_pred, pos_label, average, sample_weight)
+    return everyone("true_positive_rate", y_true, y_pred, pos_label, average, sample_weight)
 
 
 def false_positive_rate(
@@ -147,7 +147,7 @@ def false_positive_rate(
         >>> false_positive_rate([1, 1, 0, 0], [1, 1, 1, 0])
         0.5
     """
-    return _everyone("false_positive_rate", y_true, y_pred, pos_label, average, sample_weight)
+    return everyone("false_positive_rate", y_true, y_pred, pos_label, average, sample_weight)
 
 
 def true_negative_rate(
@@ -164,7 +164,7 @@ def true_negative_rate(
         >>> true_negative_rate([1, 1, 0, 0], [1, 1, 1, 0])
         0.5
     """
-    return _everyone("true_negative_rate", y_true, y_pred, pos_label, average, sample_weight)
+    return everyone("true_negative_rate", y_true, y_pred, pos_label, average, sample_weight)
 
 
 def false_negative_rate(
@@ -181,7 +181,7 @@ def false_negative_rate(
         >>> false_negative_rate([1, 1, 0, 0], [1, 0, 0, 0])
         0.5
     """
-    return _everyone("false_negative_rate", y_true, y_pred, pos_label, average, sample_weight)
+    return everyone("false_negative_rate", y_true, y_pred, pos_label, average, sample_weight)
 
 
 def precision(
@@ -198,7 +198,7 @@ def precision(
         >>> precision([1, 1, 0, 0], [1, 1, 1, 1])
         0.5
     """
-    return _everyone("precision", y_true, y_pred, pos_label, average, sample_weight)
+    return everyone("precision", y_true, y_pred, pos_label, average, sample_weight)
 
 
 def f1(
@@ -215,7 +215,7 @@ def f1(
         >>> f1([1, 1, 0, 0], [1, 0, 1, 0])  # 2·1/(2·1 + 1 + 1)
         0.5
     """
-    return _everyone("f1", y_true, y_pred, pos_label, average, sample_weight)
+    return everyone("f1", y_true, y_pred, pos_label, average, sample_weight)
 
 
 def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
@@ -230,7 +230,7 @@ def accuracy(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
         >>> accuracy(["cat", "dog", "cow", "cow"], ["cat", "dog", "cow", "dog"])
         0.75
     """
-    return _everyone("accuracy", y_true, y_pred, None, None, sample_weight)
+    return everyone("accuracy", y_true, y_pred, None, None, sample_weight)
 
 
 def error_rate(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
@@ -245,12 +245,13 @@ def error_rate(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
         >>> error_rate(["cat", "dog", "cow", "cow"], ["cat", "dog", "cow", "dog"])
         0.25
     """
-    return _everyone("error_rate", y_true, y_pred, None, None, sample_weight)
+    return everyone("error_rate", y_true, y_pred, None, None, sample_weight)
 
 
-def _everyone(
+def everyone(
     rate: Rate, y_true: Any, y_pred: Any, pos_label: Any, average: Average | None, sample_weight: Any
 ) -> float:
+    """A rate of all examples of one run, from one row of predictions; arguments as of `rate_by_group`."""
     labels = labels_for((rate,), y_true, y_pred, pos_label, average)
     if labels.predicted.ndim != 1:
         raise InputError("y_pred holds several trials; rate_by_group takes them, this function takes one")

@@ -194,6 +194,12 @@ TABLES: dict[str, Table] = {
             nullable="step",
             key="trial step example",
         ),
+        _table(
+            "values",
+            {"trial": _TEXT, "split": _TEXT, "example": _TEXT, "step": _INT, "name": _TEXT, "value": _REAL},
+            nullable="step",
+            key="trial split example step name",
+        ),
         _table("members", {"trial": _TEXT, "example": _TEXT, "member": _FLAG}, key="trial example"),
         _table("scores", {"trial": _TEXT, "example": _TEXT, "score": _REAL}, key="trial example"),
         _table(

@@ -28,7 +28,8 @@ def difference(row: Row, level: int) -> str:
     measure = measure_named(row["measure"])
     low, high = (_signed(row, row[end]) for end in ("low", "high"))
     # Words such as `leaks more of its training set` do not name the measure, and a bare number would have no unit.
-    unit = f" in {measure.title}" if measure.display.worse and not measure.in_points else ""
+    named = measure.in_points or measure.display.factor or measure.title in measure.display.worse
+    unit = f" in {measure.title}" if measure.display.worse and not named else ""
     return f"{size(row)}{unit} ({level}% interval {low} to {high})"
 
 
@@ -40,13 +41,17 @@ def size(row: Row) -> str:
         '41 points'
     """
     value = _signed(row, row["contrast"])
+    if measure_named(row["measure"]).display.factor:
+        return f"a factor of {value}"
     if not measure_named(row["measure"]).in_points:
         return value
     return f"{value} {'point' if float(value.replace('−', '-')) == 1 else 'points'}"
 
 
 def _signed(row: Row, value: float) -> str:
-    """A value on the scale of a row's contrast, in points with or without a decimal."""
+    """A value on the scale of a row's contrast, in points with or without a decimal; of logarithms a factor."""
+    if measure_named(row["measure"]).display.factor:
+        return f"{math.exp(value):.3g}"
     if not measure_named(row["measure"]).in_points:
         return number(value, digits(row["measure"]))
     few = min(abs(100 * row["low"]), 100 * (row["high"] - row["low"])) >= 2
@@ -61,6 +66,8 @@ def bound(measure: str, value: float) -> str:
         ('7.4 points', '13 points', '2.510')
     """
     text = _upward(measure, value)
+    if measure_named(measure).display.factor:
+        return f"a factor of {text}"
     return f"{text} {'point' if text == '1' else 'points'}" if measure_named(measure).in_points else text
 
 
@@ -78,10 +85,15 @@ def reach(measure: str, values: Sequence[float]) -> str:
     high = bound(measure, max(values))
     if max(values) <= _FAR * min(values):
         return high
-    return f"{_upward(measure, min(values))} to {high}, depending on the group,"
+    low = _upward(measure, min(values))
+    if measure_named(measure).display.factor:
+        return f"a factor of {low} to {_upward(measure, max(values))}, depending on the group,"
+    return f"{low} to {high}, depending on the group,"
 
 
 def _upward(measure: str, value: float) -> str:
+    if measure_named(measure).display.factor:
+        return f"{math.ceil(round(100 * math.exp(max(value, 0)), 9)) / 100:.2f}"
     points = measure_named(measure).in_points
     scale, decimals = (100, 0 if value >= 0.1 else 1) if points else (1, digits(measure))
     # Rounding first, so that a value such as .07, which is not exact in binary, does not become 7.1 points.

@@ -16,6 +16,7 @@ from evenhand.report.benchmarks import benchmarks_chart
 from evenhand.report.detectable_harm import harm_chart
 from evenhand.report.forest_plot import across_chart
 from evenhand.report.group_charts import disparity_chart, group_accuracy_chart
+from evenhand.report.numbers import mean_calibration_chart, numbers_chart
 from evenhand.report.plane import plane_chart
 from evenhand.report.probes import probes_chart
 from evenhand.report.reliability import reliability_chart
@@ -33,12 +34,15 @@ __all__ = [
     "group_accuracy_chart",
     "group_size_chart",
     "harm_chart",
+    "mean_calibration_chart",
+    "numbers_chart",
     "plane_chart",
     "probes_chart",
     "reliability_chart",
     "roc_chart",
     "save",
     "shares_chart",
+    "to_svg",
     "vega_lite_version",
     "verdict_chart",
 ]
@@ -58,10 +62,16 @@ def save(chart: vega.Chart, path: Path | str) -> None:
     ending = path.suffix.removeprefix(".").lower()
     if ending not in _FORMATS:
         raise InputError(f"a chart is written as .png, .svg or .pdf, not as {path.name}")
-    spec, version = chart.to_dict(), vega_lite_version()
     if ending == "svg":
-        path.write_text(vl_convert.vegalite_to_svg(spec, vl_version=version), encoding="utf-8")
+        path.write_text(to_svg(chart), encoding="utf-8")
     elif ending == "png":
         path.write_bytes(chart.to_png())
     else:
-        path.write_bytes(vl_convert.vegalite_to_pdf(spec, vl_version=version))
+        path.write_bytes(vl_convert.vegalite_to_pdf(chart.to_dict(), vl_version=vega_lite_version()))
+
+
+def to_svg(chart: vega.Chart) -> str:
+    """The chart as an SVG document; needs no browser."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(chart.to_dict(), vl_version=vega_lite_version())

@@ -22,7 +22,16 @@ from evenhand.report.wording import (
     single_part,
 )
 
-_KINDS: tuple[Kind, ...] = ("membership", "translations", "options", "benchmarks", "probes", "predictions")
+_KINDS: tuple[Kind, ...] = (
+    "membership",
+    "translations",
+    "options",
+    "benchmarks",
+    "probes",
+    "values",
+    "regression",
+    "predictions",
+)
 """The kinds of records in the order in which a headline is about them: predictions are there in most studies, and
 whoever asked for another kind wants its answer first."""
 

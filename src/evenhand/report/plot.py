@@ -26,6 +26,8 @@ CHARTS: Mapping[str, Drawing] = {
     "answers": (charts.answers_chart, levels),
     "benchmarks": (charts.benchmarks_chart, levels),
     "probes": (charts.probes_chart, levels),
+    "values": (charts.numbers_chart, levels),
+    "mean_calibration": (charts.mean_calibration_chart, lambda results: results.curves),
     "sizes": (charts.group_size_chart, lambda results: results.examples),
 }
 """The kinds of charts, with the functions of `evenhand.report.charts` that draw them."""

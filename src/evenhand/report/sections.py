@@ -17,6 +17,7 @@ from evenhand.report.detectable_harm import harm_blocks, loss_grids
 from evenhand.report.group_charts import accuracy_blocks, disparity_blocks
 from evenhand.report.membership import membership_grids
 from evenhand.report.membership_sentences import correlation_lines
+from evenhand.report.numbers import number_blocks, regression_blocks
 from evenhand.report.plane import plane_blocks
 from evenhand.report.probes import probe_blocks
 from evenhand.report.ratios import ratio_grids
@@ -221,6 +222,30 @@ SECTIONS = (
         opened="last",
         values="Means over seeds with 95% intervals, which include the variation of seeds, of tested examples and of "
         "control tasks.",
+    ),
+    Section(
+        "values",
+        "Values",
+        "Values",
+        "Means of the columns of numbers that were named, in their own units. On a log scale they are means of natural "
+        "logarithms, whose differences are logarithms of ratios of geometric means: 0.1 is about 10%. By rank, the "
+        "number of a group is the probability that one of its values is larger than one of the rest, and ½ means "
+        "neither is; the gap is the distance between that probability and the opposite one. Where no range of the "
+        "values was declared, differences are not judged if the values are too skewed for their number.",
+        number_blocks("values"),
+        _tables_of("values"),
+        values=OVER_SEEDS,
+    ),
+    Section(
+        "regression",
+        "Errors",
+        "Errors of predicted numbers",
+        "In units of the label. The <em>mean error</em> is prediction minus label: above 0 a group is overestimated. "
+        "<em>R²</em> also depends on how much the labels of a group vary, so it is shown and not judged. On the dashed "
+        "line of the last charts, predictions are right on average.",
+        regression_blocks,
+        _tables_of("regression"),
+        values=OVER_SEEDS,
     ),
     Section(
         "accuracy",

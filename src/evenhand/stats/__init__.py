@@ -29,6 +29,7 @@ from evenhand.stats.ratios import TwoProportions, score_ratio
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 from evenhand.stats.roc_point import RocPoint, pooled_tpr
 from evenhand.stats.runs_needed import RunsNeeded, runs_needed
+from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gaps, levels
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "RatioSums",
     "RocPoint",
     "RunsNeeded",
+    "ScoreInterval",
     "StudentT",
     "TwoProportions",
     "TwoWay",

@@ -64,7 +64,7 @@ class FewEvents:
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""
-        return _tail_at(self, null)
+        return tail_at(self, null)
 
     def _at(self, quantile: float) -> tuple[float, float]:
         middle, spread, few = self._smoothed
@@ -195,10 +195,10 @@ class Apart:
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""
-        return _tail_at(self, null)
+        return tail_at(self, null)
 
 
-def _tail_at(interval: FewEvents | Apart, null: float) -> float:
+def tail_at(interval: Interval, null: float) -> float:
     """The one-sided p-value that belongs to bounds: the tail at which one reaches `null`, by bisection."""
     if interval.estimate == null:
         return 0.5

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Apart, FewEvents
+from evenhand.stats.means import SkewedMean
 from evenhand.stats.proportion import LEAST, FewDiscordant, Widened
 from evenhand.stats.roots import rising_root
+from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.student_t import t_density, t_quantile, t_tail
 
 
@@ -97,17 +99,21 @@ class FewRuns:
         return t_tail(rising_root(off, 0.0, most, min(distance / whole.standard_error, most / 2)), few)
 
 
+Adjusted = FewDiscordant | Widened | FewEvents | Apart | ScoreInterval | SkewedMean
+"""Intervals that allow for what the two-way variance does not show."""
+
+
 @dataclass(frozen=True)
 class Wider:
     """The wider of two intervals of one estimate, bound by bound.
 
     Attributes:
         runs: of the two-way variance, of a contrast for few runs.
-        units: adjusted for few discordant units.
+        units: adjusted for few discordant units, or for units that the sample may have missed.
     """
 
     runs: FewRuns | TwoWay
-    units: FewDiscordant | Widened | FewEvents | Apart
+    units: Adjusted
 
     @property
     def estimate(self) -> float:
@@ -127,5 +133,5 @@ class Wider:
         found = [one.p_greater(null) for one in self._parts() if one.variance > 0]
         return max(found) if self.estimate > null else min(found)
 
-    def _parts(self) -> tuple[FewRuns | TwoWay, FewDiscordant | Widened | FewEvents | Apart]:
+    def _parts(self) -> tuple[FewRuns | TwoWay, Adjusted]:
         return self.runs, self.units

@@ -23,9 +23,11 @@ import numpy as np
 from evenhand.seeds import generator
 from evenhand.stats.contrast import TwoWay, many_degrees_of_freedom
 from evenhand.stats.differences import Apart, FewEvents, Interval
-from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.few_runs import Adjusted, FewRuns, Wider
+from evenhand.stats.means import SkewedMean
 from evenhand.stats.power import POWER
 from evenhand.stats.proportion import FewDiscordant, Widened, wilson_bounds
+from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.student_t import t_quantile, t_quantiles
 
 MOST_RUNS = 40
@@ -171,11 +173,17 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
     whole = _two_way_of(interval)
     variance = _Variance.after(whole, future)
     middle = whole.estimate + future.shift
-    if isinstance(interval, FewEvents):  # its distances fall as the standard error does
+    if isinstance(interval, FewEvents | SkewedMean):  # its distances fall as the standard error does
         falls = np.sqrt(variance.total / whole.variance) if whole.variance > 0 else 1.0
         low, high = interval.bounds(future.level)
         return middle - (whole.estimate - low) * falls, middle + (high - whole.estimate) * falls
     quantile = _quantiles(future, variance)
+    if isinstance(interval, ScoreInterval):
+        below, above = (
+            quantile**2 * step / 2 + quantile * np.sqrt(variance.total + (quantile * step / 2) ** 2)
+            for step in (interval.down, interval.up)
+        )
+        return middle - below, middle + above
     if isinstance(interval, Widened):
         half = quantile * np.sqrt(variance.total + (quantile * interval.step) ** 2)
     else:
@@ -238,7 +246,7 @@ def _two_way_of(interval: Interval) -> TwoWay:
         return interval
     if isinstance(interval, Wider):
         return _two_way_of(interval.runs)
-    assert isinstance(interval, FewRuns | FewDiscordant | Widened | FewEvents | Apart)
+    assert isinstance(interval, FewRuns | Adjusted)
     return interval.whole
 
 

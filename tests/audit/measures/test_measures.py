@@ -10,13 +10,14 @@ from evenhand.audit.measures.membership import MEMBERSHIP
 from evenhand.audit.measures.options import OPTIONS
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.probes import PROBES
+from evenhand.audit.measures.regression import REGRESSION
 from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError
 
 
 def test_every_measure_says_what_it_is():
     names = [name for name, summary in list_measures() if summary]
-    assert names == [*PREDICTIONS, *TRANSLATIONS, *OPTIONS, *BENCHMARKS, *PROBES, *MEMBERSHIP]
+    assert names == [*PREDICTIONS, *TRANSLATIONS, *OPTIONS, *BENCHMARKS, *PROBES, *MEMBERSHIP, *REGRESSION]
     assert PREDICTIONS["accuracy"].direction == -1
     assert PREDICTIONS["equalized_odds_difference"].direction == 1
     directions = {
@@ -28,4 +29,6 @@ def test_every_measure_says_what_it_is():
 def test_an_unknown_measure_is_refused_with_the_nearest_name():
     with pytest.raises(InputError, match='"acuracy"; did you mean "accuracy"'):
         select(["acuracy"], "predictions")
-    assert [measure.name for measure in select([], "predictions")] == list(PREDICTIONS)
+    by_default = [name for name, measure in PREDICTIONS.items() if not measure.on_request]
+    assert [measure.name for measure in select([], "predictions")] == by_default
+    assert [measure.name for measure in select(["all"], "predictions")] == list(PREDICTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from evenhand import metrics
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.ratios import Between
 from evenhand.audit.measures.run_data import RunData, RunSubset
+from evenhand.metrics.counts import Rate
 from evenhand.stats.extremes import SOFTNESS
 
 OF_ONE_SUBSET = [name for name, measure in PREDICTIONS.items() if not isinstance(measure.influence, Between)]
@@ -66,7 +68,7 @@ def same(ours: float, theirs: float) -> bool:
     return math.isclose(ours, theirs, rel_tol=0, abs_tol=1e-12) or (math.isnan(ours) and math.isnan(theirs))
 
 
-@pytest.mark.parametrize("name", ["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"])
+@pytest.mark.parametrize("name", [name for name in get_args(Rate) if name in PREDICTIONS])
 def test_rates(problems, name):
     effect = PREDICTIONS[name].influence
     for one in problems:
@@ -77,6 +79,30 @@ def test_rates(problems, name):
             values = metrics.rate_by_group(name, one.label, one.predicted, **options).values
             for index, value in enumerate(values):
                 assert same(effect(one.view(positive), one.group(index)).value, value)
+
+
+def test_f1_of_each_class(problems):
+    effect = PREDICTIONS["f1_score"].influence
+    for one in problems:
+        for positive in one.classes:
+            options = {"sensitive_features": one.masks, "sample_weight": one.weight, "pos_label": positive}
+            values = metrics.rate_by_group("f1", one.label, one.predicted, **options).values
+            for index, value in enumerate(values):
+                assert same(effect(one.view(positive), one.group(index)).value, value)
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "brier_score", "log_loss"])
+def test_scores_of_all_classes(problems, name):
+    """Of two classes the Brier score is that of the positive class, half the sum over both."""
+    effect, metric = PREDICTIONS[name].influence, getattr(metrics, name)
+    for one in problems:
+        probability = one.probability[:, 1] if one.binary and name == "brier_score" else one.probability
+        said = one.predicted if name == "balanced_accuracy" else probability
+        view = one.view(1 if one.binary else None)
+        assert same(effect(view, one.everyone).value, metric(one.label, said, sample_weight=one.weight))
+        each = metrics.by_group(metric, one.label, said, groups=one.masks, sample_weight=one.weight).values
+        for index, value in enumerate(each):
+            assert same(effect(view, one.group(index)).value, value)
 
 
 @pytest.mark.parametrize("name", ["demographic_parity_difference", "equalized_odds_difference"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -85,18 +86,20 @@ class Columns:
         """A column without missing values, as text."""
         return self.as_words(self.full(name, role), role)
 
-    def numbers(self, name: str, role: str) -> np.ndarray:
-        """A column of finite numbers, float64 [n]."""
-        values = self.full(name, role)
+    def numbers(self, name: str, role: str, missing: bool = False) -> np.ndarray:
+        """A column of finite numbers, float64 [n]; where values may be `missing`, these are nan."""
+        values = self.get(name, role) if missing else self.full(name, role)
+        if missing and values.dtype in (pl.Boolean, pl.Null):
+            values = values.cast(pl.Float64)
         parsed = as_numbers(values)
         if parsed is None and values.dtype == pl.String:
             row = first_row(not_numbers(values))
             raise InputError(f'{self.subject(name, role)} says "{values[row]}" in row {row}; numbers are needed')
         if parsed is None:
             raise InputError(f"{self.subject(name, role)} holds {values.dtype}, not numbers")
-        numbers = parsed.to_numpy()
-        if not np.isfinite(numbers).all():
-            row = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        numbers = parsed.fill_null(math.nan).to_numpy()
+        if np.isinf(numbers).any():
+            row = first_row(np.isinf(numbers))
             raise InputError(f"{self.subject(name, role)} is {numbers[row]} in row {row}; finite numbers are needed")
         return numbers
 

@@ -34,7 +34,11 @@ class Coverage:
 
 
 def coverage(
-    rows: pl.DataFrame, pairing: Pairing, references: Sequence[str], groups: Mapping[str, TableGroups]
+    rows: pl.DataFrame,
+    pairing: Pairing,
+    references: Sequence[str],
+    groups: Mapping[str, TableGroups],
+    records: str = "prediction",
 ) -> Coverage:
     """What the methods of a table with ids have in common; nothing to say of one without.
 
@@ -43,6 +47,7 @@ def coverage(
         pairing: the example of each row.
         references: methods that the others are compared with.
         groups: by attribute.
+        records: what a row holds, in a sentence.
     """
     if pairing.paired != "example":
         return Coverage()
@@ -62,10 +67,12 @@ def coverage(
             for method, reference in unmatched
         )
         return Coverage(tuple(warnings), unmatched)
-    return Coverage(tuple(_missing(tested, methods, groups)))
+    return Coverage(tuple(_missing(tested, methods, groups, records)))
 
 
-def _missing(tested: pl.DataFrame, methods: Sequence[str], groups: Mapping[str, TableGroups]) -> list[str]:
+def _missing(
+    tested: pl.DataFrame, methods: Sequence[str], groups: Mapping[str, TableGroups], records: str
+) -> list[str]:
     """A sentence for each method without predictions of examples that another has in the same seed."""
     asked = tested.select("seed", "example").unique()
     sentences = []
@@ -74,17 +81,17 @@ def _missing(tested: pl.DataFrame, methods: Sequence[str], groups: Mapping[str, 
         expected = asked.join(own.select("seed").unique(), on="seed", how="semi")
         absent = expected.join(own, on=["seed", "example"], how="anti")
         if len(absent):
-            counted = f"{len(absent):,} of {len(expected):,}{_by_group(absent, expected, groups)}"
+            counted = f"{len(absent):,} of {len(expected):,}{largest_shares(absent, expected, groups)}"
             sentences.append(
-                f"{method} has no prediction of {_share(len(absent), len(expected))} of the examples that another "
+                f"{method} has no {records} of {share_of(len(absent), len(expected))} of the examples that another "
                 f"method has in the same runs ({counted}): they are left out of comparisons, which favours a method "
                 "that does not answer where it would err."
             )
     return sentences
 
 
-def _by_group(absent: pl.DataFrame, expected: pl.DataFrame, groups: Mapping[str, TableGroups]) -> str:
-    """The groups with the largest shares, in words."""
+def largest_shares(absent: pl.DataFrame, expected: pl.DataFrame, groups: Mapping[str, TableGroups]) -> str:
+    """The groups with the largest shares of absent rows, in words that follow other words; rows have an `example`."""
     shares = []
     for attribute, values in groups.items():
         counts = []
@@ -94,10 +101,11 @@ def _by_group(absent: pl.DataFrame, expected: pl.DataFrame, groups: Mapping[str,
         joined = counts[1].join(counts[0], on="group", suffix="_absent")
         shares += [(lost / all_rows, f"{attribute} = {group}") for group, all_rows, lost in joined.iter_rows()]
     largest = sorted(shares, key=lambda entry: (-entry[0], entry[1]))[:_NAMED]
-    return "".join(f"; {group} {_share(share, 1)}" for share, group in largest)
+    return "".join(f"; {group} {share_of(share, 1)}" for share, group in largest)
 
 
-def _share(part: float, whole: float) -> str:
+def share_of(part: float, whole: float) -> str:
+    """A share in percent."""
     return f"{100 * part / whole:.1f}%"
 
 

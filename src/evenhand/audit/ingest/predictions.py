@@ -64,6 +64,8 @@ def outcomes(
     """
     if prediction is None and not probability:
         raise InputError("name the column of predictions, or of probabilities, or both")
+    if prediction is not None:
+        _refuse_fractions(columns, prediction)
     words, truthful = _labels(columns, label)
     present = {_truth(word) if truthful else word for word in words.unique().to_list()}
     notes: list[str] = []
@@ -96,7 +98,10 @@ def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
     values = columns.full(name, "label")
     numbers = as_numbers(values) if is_quantity(values) else None
     if numbers is not None and not (numbers == numbers.round()).all():
-        raise InputError(f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first")
+        raise InputError(
+            f"{columns.subject(name, 'label')} holds fractions, not classes; make classes of them first, or name "
+            "the task, regression"
+        )
     words = columns.as_words(values, "label")
     present = words.unique().to_list()
     truthful = {word.lower() for word in present} <= {*TRUTH, *TRUTH.values()}
@@ -105,6 +110,17 @@ def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
             f'{columns.subject(name, "label")} is "{values[0]}" in every row; two or more classes are needed'
         )
     return words, truthful
+
+
+def _refuse_fractions(columns: Columns, name: str) -> None:
+    """Refuse predicted numbers, each of which would be a class of its own."""
+    values = columns.get(name, "prediction")
+    numbers = as_numbers(values) if is_quantity(values) else None
+    if numbers is not None and not (numbers == numbers.round()).all():
+        raise InputError(
+            f"{columns.subject(name, 'prediction')} holds fractions, not classes; name a column of probabilities as "
+            "probability, and the task of predicted numbers, regression"
+        )
 
 
 def _truth(word: str) -> str:

@@ -1,4 +1,4 @@
-"""`evenhand.audit`: audit any table of labels and predictions, or of membership scores."""
+"""`evenhand.audit`: audit any table of labels and predictions, of values, or of membership scores."""
 
 from __future__ import annotations
 
@@ -50,23 +50,28 @@ def audit(
     test_share: float | None = None,
     member: str | None = None,
     score: str | None = None,
+    task: Literal["classification", "regression"] = "classification",
+    value: str | Sequence[str] | None = None,
+    more_is: str | Mapping[str, str] | None = None,
+    range: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    scale: str | Mapping[str, str] | None = None,
     source: str = "table",
     out: str | Path | None = None,
 ) -> Results:
-    """Audit a table of predictions or membership scores; returns estimates and verdicts.
+    """Audit a table of predictions, values or membership scores; returns estimates and verdicts.
 
     The models may come from anywhere: only the table is read.
 
     Args:
         frame: any dataframe that narwhals reads (pandas ones need pyarrow beside them), or the path of a file, with a
             row per prediction, or per attacked example of a model.
-        label: column of true classes: 0 and 1, false and true, words, or whole numbers. None: only membership
-            is audited.
+        label: column of true classes: 0 and 1, false and true, words, or whole numbers; of true numbers where the task
+            is regression. None: only values or membership are audited.
         groups: columns of groups. One value per row; a list per row (groups overlap); or `NAME=PREFIX_*`, columns of
             true and false that are each a group. A missing value is the group `(missing)`. For
             membership there may be none.
-        prediction: column of predicted classes. Without one the more probable class is the prediction (of two equal
-            ones the first).
+        prediction: column of predicted classes, or numbers. Without one the more probable class is the prediction (of
+            two equal ones the first).
         probability: column of the positive class's probability; or one per class, whose names settle the class: see
             `class_columns.match`.
         positive: the positive one of two classes, when they are not 0 and 1, −1 and 1, or false and true.
@@ -90,6 +95,16 @@ def audit(
             the others only.
         score: column of what a membership attack says of the row, on one scale for all models: more is more
             member-like.
+        task: `regression` where label and prediction are numbers, such as a price or stars; else they are classes.
+        value: column of a number for each row, such as a toxicity, a grade or an error; several are audited each by
+            itself. A missing number is left out, and counted. The column is a measure of its own name. One that holds 0
+            and 1 only is a share.
+        more_is: what a larger value means, `worse`, `better` or `neither` (verdicts are then two-sided; the default);
+            for all columns of values, or by column.
+        range: the least and the largest possible value, for all columns, or by column; of a regression those of label
+            and prediction. With it, gaps in skewed values have intervals that are promised to cover.
+        scale: on which values are compared: `identity` (means of the values; the default), `log` (of their logarithms)
+            or `rank` (how often a value of a group is larger than one of the rest); for all columns, or by column.
         source: what the table is called in the report; the name of its file where a path is given.
         out: a folder for the tables and `report.html`; margins that differ from those of an earlier audit there are
             kept with their dates.
@@ -131,12 +146,17 @@ def audit(
         test_share=test_share,
         member=member,
         score=score,
+        task=task,
+        value=value,
+        more_is=more_is,
+        range=range,
+        scale=scale,
         source=source,
     )
     table = records_from_table(frame, request)
     del frame  # a table that nobody else holds takes no memory while its records are audited
     design = table.design if out is None else _declared(table.design, Path(out))
-    names = ("examples", "trials", "predictions", "members", "scores")
+    names = ("examples", "trials", "predictions", "values", "members", "scores")
     results = Results.of_valid({name: getattr(table, name) for name in names}, design, _provenance(request))
     if out is not None:
         results.save(out)
@@ -182,7 +202,7 @@ def environment() -> str:
 def _plain(value: Any) -> Any:
     """A keyword's value in types that YAML has."""
     if isinstance(value, Mapping):
-        return {str(key): float(number) for key, number in value.items()}
+        return {str(key): float(of) if isinstance(of, int | float) else _plain(of) for key, of in value.items()}
     if isinstance(value, str | bool | int | float):
         return value
     return [str(entry) for entry in value] if isinstance(value, Sequence) else str(value)

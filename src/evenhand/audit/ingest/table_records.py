@@ -1,4 +1,4 @@
-"""Turns a user's table into records: examples, trials, predictions and membership scores of one setting."""
+"""Turns a user's table into records of one setting: examples, trials, predictions, values and membership scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ from evenhand.audit.ingest.pairing import Pairing, pair
 from evenhand.audit.ingest.predictions import Outcomes, outcomes
 from evenhand.audit.ingest.suspicions import one_role_each, spellings, warnings_on
 from evenhand.audit.ingest.trials import Runs, references, runs
-from evenhand.audit.measures import check_margins, select
+from evenhand.audit.ingest.values import (
+    PredictedNumbers,
+    ValueColumn,
+    predicted_numbers,
+    value_columns,
+    values_table,
+)
+from evenhand.audit.measures import check_margins, declaring, select
 from evenhand.errors import InputError
 
 SETTING = "table"
@@ -51,6 +58,11 @@ class TableRequest:
     test_share: float | None = None
     member: str | None = None
     score: str | None = None
+    task: Literal["classification", "regression"] = "classification"
+    value: str | Sequence[str] | None = None
+    more_is: str | Mapping[str, str] | None = None
+    range: Sequence[float] | Mapping[str, Sequence[float]] | None = None
+    scale: str | Mapping[str, str] | None = None
     source: str = "table"
 
 
@@ -61,9 +73,67 @@ class TableRecords:
     examples: pl.DataFrame
     trials: pl.DataFrame
     predictions: pl.DataFrame
+    values: pl.DataFrame
     members: pl.DataFrame
     scores: pl.DataFrame
     design: Design
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What a table says of its examples and models, besides groups.
+
+    Attributes:
+        predicted: labels and predicted classes; None where no classes were predicted.
+        numbers: labels and predictions of a regression; None of another task.
+        values: columns of values.
+        membership: members and an attack's scores; None where they are not named.
+    """
+
+    predicted: Outcomes | None
+    numbers: PredictedNumbers | None
+    values: tuple[ValueColumn, ...]
+    membership: Scored | None
+
+    @classmethod
+    def of(cls, columns: Columns, request: TableRequest) -> _Read:
+        """Read the columns that are named. Raises InputError where they name nothing to audit, or contradict."""
+        one_role_each(columns, request.label, _other_roles(request))
+        membership, names = scored(columns, request.member, request.score), _several(request.value)
+        regression = _is_regression(request)
+        limits = None if regression and not names else request.range
+        values = value_columns(columns, names, request.more_is, limits, request.scale)
+        if regression:
+            numbers = predicted_numbers(columns, str(request.label), request.prediction, _of_regression(request))
+            return cls(None, numbers, values, membership)
+        return cls(_outcomes(columns, request, membership, values), None, values, membership)
+
+    @property
+    def of_groups(self) -> bool:
+        """Whether groups are compared."""
+        return self.predicted is not None or self.numbers is not None or bool(self.values)
+
+    @property
+    def task(self) -> str:
+        """What a report says was given; empty for predictions."""
+        if self.predicted or self.numbers:
+            return ""
+        return "values as given" if self.values else "membership scores as given"
+
+    @property
+    def labels(self) -> pl.Series | None:
+        """The labels as texts, str [n]; None where there are none."""
+        known = self.predicted or self.numbers
+        return None if known is None else known.labels
+
+    @property
+    def design(self) -> Design:
+        """A design that declares the measures of these columns."""
+        regression = None if self.numbers is None else self.numbers.design
+        return Design(
+            settings={SETTING: SettingDesign(regression=regression)},
+            declared=tuple(column.measure for column in self.values),
+        )
 
 
 def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
@@ -80,10 +150,11 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         InputError: one sentence about the first error in the table or the request.
     """
     columns = Columns.of(frame, request.source)
-    one_role_each(columns, request.label, _other_roles(request))
-    margins, measures = _margins(request.margins or {}), _measures(_several(request.measures))
-    membership = scored(columns, request.member, request.score)
-    predicted = _outcomes(columns, request, membership)
+    read = _Read.of(columns, request)
+    predicted, membership, declared = read.predicted, read.membership, read.design
+    with declaring(declared):
+        margins = _margins(request.margins or {})
+        measures = _measures(_several(request.measures), [column.name for column in read.values])
     if membership is not None and request.weight is not None:
         raise InputError(
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
@@ -91,26 +162,35 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     names = _several(request.groups)
     groups = attributes(columns, names) if names or membership is None else {}
     asked = _several(request.against)
-    compared = {name: values.names for name, values in groups.items()} if asked and predicted else {}
+    compared = {name: values.names for name, values in groups.items()} if asked and read.of_groups else {}
     against, elsewhere = compared_with(asked, compared)
+    _check_ranks(read.values, against)
     table_runs = runs(columns, request.method, request.seed)
-    facts = _facts(columns, request, predicted, groups)
+    facts = _facts(columns, request, read.labels, groups)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
     suspicions = spellings(predicted, groups, table_runs.rows)
     suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
     chosen = references(_several(request.reference), table_runs.methods, request.method)
-    known = coverage(table_runs.rows, pairing, chosen, groups)
-    warnings = (*known.warnings, *warnings_on(predicted, membership, groups))
+    holds = "prediction" if predicted or read.numbers else "row"
+    known = coverage(table_runs.rows, pairing, chosen, groups, holds)
+    warnings = (
+        *known.warnings,
+        *warnings_on(predicted, membership, groups),
+        *(read.numbers.warnings if read.numbers else ()),
+        *(text for column in read.values for text in column.warnings(table_runs.rows, pairing.first, groups)),
+    )
     members, scores = scored_tables(table_runs.rows["trial"], pairing.example, membership)
+    split = _splits(len(columns), membership)
     return TableRecords(
         _examples(pairing, facts, predicted, groups),
         table_runs.trials(SETTING),
-        _predictions(table_runs.rows, pairing.example, predicted, membership),
+        _predictions(table_runs.rows, split, pairing.example, predicted),
+        values_table(table_runs.rows["trial"], split, pairing.example, read.values, read.numbers),
         members,
         scores,
         Design(
             settings={
-                SETTING: _setting(chosen, table_runs, pairing, predicted, membership, suspicions).model_copy(
+                SETTING: _setting(chosen, table_runs, pairing, read, suspicions).model_copy(
                     update={
                         "warnings": warnings,
                         "unmatched": known.unmatched,
@@ -120,6 +200,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
                 )
             },
             measures=measures,
+            declared=declared.declared,
             gaps=request.comparison == "gap",
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
@@ -134,18 +215,21 @@ def _other_roles(request: TableRequest) -> list[tuple[str, str | None]]:
     single = ("prediction", "method", "seed", "example", "weight", "member", "score")
     named = [(role, getattr(request, role)) for role in single]
     named += [("probability", name) for name in _several(request.probability)]
+    named += [("value", name) for name in _several(request.value)]
     return named + [("group", name.rpartition("=")[2]) for name in _several(request.groups)]
 
 
-def _outcomes(columns: Columns, request: TableRequest, membership: Scored | None) -> Outcomes | None:
-    """Labels and predictions; None where only membership is audited."""
+def _outcomes(
+    columns: Columns, request: TableRequest, membership: Scored | None, values: Sequence[ValueColumn]
+) -> Outcomes | None:
+    """Labels and predictions; None where only membership or values are audited."""
     probability = _several(request.probability)
     if request.label is not None:
         return outcomes(columns, request.label, request.prediction, probability, request.positive)
-    if membership is None:
+    if membership is None and not values:
         raise InputError(
-            f"{columns.source}: name the column of labels (label), or those of membership and of an attack's scores "
-            "(member and score)"
+            f"{columns.source}: name the column of labels (label), one of values (value), or those of membership and "
+            "of an attack's scores (member and score)"
         )
     if request.prediction is not None or probability:
         raise InputError(f"{columns.source}: predictions are named and labels are not; name the column of labels too")
@@ -153,10 +237,10 @@ def _outcomes(columns: Columns, request: TableRequest, membership: Scored | None
 
 
 def _facts(
-    columns: Columns, request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, TableGroups]
+    columns: Columns, request: TableRequest, labels: pl.Series | None, groups: Mapping[str, TableGroups]
 ) -> dict[str, pl.Series]:
     """The properties of each row's example, by their names in messages: texts, and weights as numbers."""
-    facts = {"label": predicted.labels if predicted else pl.repeat("", len(columns), eager=True)}
+    facts = {"label": pl.repeat("", len(columns), eager=True) if labels is None else labels}
     facts |= {f"group of {name}": values.text for name, values in groups.items()}
     if request.unit is not None:
         facts["unit"] = columns.words(request.unit, "unit")
@@ -188,16 +272,17 @@ def _examples(
     )
 
 
-def _predictions(
-    rows: pl.DataFrame, example: pl.Series, predicted: Outcomes | None, membership: Scored | None
-) -> pl.DataFrame:
-    """The table `predictions`; models are not audited on examples that they were trained on (the split `train`)."""
+def _splits(count: int, membership: Scored | None) -> pl.Series:
+    """The split of each row; models are not audited on examples that they were trained on (the split `train`)."""
+    if membership is None:
+        return pl.repeat("test", count, eager=True)
+    return pl.Series(np.where(membership.member, "train", "test"))
+
+
+def _predictions(rows: pl.DataFrame, split: pl.Series, example: pl.Series, predicted: Outcomes | None) -> pl.DataFrame:
+    """The table `predictions`."""
     if predicted is None:
         return records.TABLES["predictions"].empty()
-    if membership is None:
-        split = pl.repeat("test", len(rows), eager=True)
-    else:
-        split = pl.Series(np.where(membership.member, "train", "test"))
     table = {"trial": rows["trial"], "split": split, "example": example, "predicted": pl.Series(predicted.predicted)}
     if predicted.probabilities is not None:
         shape = predicted.probabilities.shape
@@ -209,11 +294,10 @@ def _setting(
     chosen: tuple[str, ...],
     table_runs: Runs,
     pairing: Pairing,
-    predicted: Outcomes | None,
-    membership: Scored | None,
+    read: _Read,
     suspicions: Sequence[str],
 ) -> SettingDesign:
-    methods = table_runs.methods
+    methods, predicted, membership = table_runs.methods, read.predicted, read.membership
     outcome_notes = [*(predicted.notes if predicted else ()), *suspicions]
     return SettingDesign(
         references=chosen,
@@ -221,7 +305,8 @@ def _setting(
         classes=predicted.classes if predicted else (),
         vary=pairing.vary or (membership is not None and membership.varies(pairing.example)),
         test_share=pairing.test_share,
-        task="" if predicted else "membership scores as given",
+        task=read.task,
+        regression=None if read.numbers is None else read.numbers.design,
         notes=(
             *pairing.notes,
             *table_runs.notes,
@@ -243,10 +328,44 @@ def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["p
     return request.favourable
 
 
-def _measures(names: tuple[str, ...]) -> tuple[str, ...]:
+KINDS = ("predictions", "membership", "values", "regression")
+"""The kinds of records that a table holds."""
+
+
+def _measures(names: tuple[str, ...], values: Sequence[str]) -> tuple[str, ...]:
+    """The measures that are named, and those of the columns of values, which naming the column asks for."""
     if not names:
         return ()
-    return tuple(measure.name for kind in ("predictions", "membership") for measure in select(names, kind))
+    return tuple(measure.name for kind in KINDS for measure in select([*names, *values], kind))
+
+
+def _is_regression(request: TableRequest) -> bool:
+    """Whether labels are numbers. Raises InputError for another task, or options that numbers do not have."""
+    tasks = ("classification", "regression")
+    if request.task not in tasks:
+        raise InputError(f"task should be {' or '.join(tasks)}, not {request.task!r}")
+    if request.task == "classification":
+        return False
+    if request.label is None:
+        raise InputError("task regression: name the column of true numbers (label)")
+    for name in ("probability", "positive", "favourable"):
+        if getattr(request, name) not in (None, ()):
+            raise InputError(f"task regression: {name} is about classes; leave it out")
+    return True
+
+
+def _of_regression(request: TableRequest) -> Any:
+    """The range of labels and predictions; where values are named, too, a range by column is theirs alone."""
+    if isinstance(request.range, Mapping):
+        return request.range.get(str(request.label))
+    return request.range
+
+
+def _check_ranks(values: Sequence[ValueColumn], against: Mapping[str, str]) -> None:
+    """Refuse ranks where groups are compared with others than their rest."""
+    for column in values:
+        if column.measure.scale == "rank" and against:
+            raise InputError(f"scale rank ({column.name}): a group is ranked among its rest; leave against out")
 
 
 def _weights(columns: Columns, name: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.kinds import benchmarks, membership, options, prediction_tables, probes, translations
+from evenhand.audit.kinds import benchmarks, membership, numbers, options, prediction_tables, probes, translations
 from evenhand.audit.membership.pool import Attack
 from evenhand.audit.reading import Reading
 
@@ -36,5 +36,6 @@ KINDS: Sequence[Readings] = (
     _of("options", options.readings),
     _of("harness", benchmarks.readings),
     _of("probes", probes.readings),
+    _of("values", numbers.readings),
 )
 """The readings of every kind of records, in the order of their rows in the tables."""

@@ -71,7 +71,8 @@ class PredictionNotes:
             members = groups.masks[:, groups.names.index(subset.group)]
         total = asked[members].sum()
         shares = [f"{100 * count / total:.1f}%" for count in lost[:, members].sum(axis=1)] if total else ["0%", "0%"]
-        return [f"predictions are missing: {method} {shares[0]}, {reference} {shares[1]} of the examples of either"]
+        what = self.reader.evaluation.records
+        return [f"{what} are missing: {method} {shares[0]}, {reference} {shares[1]} of the examples of either"]
 
     def left_out(self, estimand: Estimand) -> list[str]:
         """The note on groups without enough examples for max − min, if there are any."""

@@ -45,12 +45,14 @@ class PredictionReading:
     Attributes:
         evaluation: the runs.
         design: the study's.
-        kind: `predictions`, or `translations`, whose classes are genders.
+        kind: `predictions`, or `translations`, whose classes are genders; see also `kinds.numbers`.
+        only: the name of the measure that these records are about; None: they are about every measure of their kind.
     """
 
     evaluation: Evaluation
     design: Design
     kind: Kind = "predictions"
+    only: str | None = field(default=None, kw_only=True)
     _collapsed: dict[tuple[str, str], Mapping[int, str]] = field(default_factory=dict, init=False)
     _readings: dict[frozenset[int], PredictionReading] = field(default_factory=dict, init=False)
 
@@ -94,6 +96,8 @@ class PredictionReading:
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
         """The estimands of each class: everyone, then each attribute and its groups."""
         evaluation = self.evaluation
+        if self.only not in (None, measure.name):
+            return
         measure = measure.given(evaluation.design.favourable)
         classes: Iterable[tuple[int | None, str | None]] = [(None, None)]
         if measure.by_class and not evaluation.binary:
@@ -130,7 +134,7 @@ class PredictionReading:
         floors = self.floors.floors(estimand, method, values.defined) if values.defined and measure.floor else {}
         for seed in present:
             yield seed, _completed(values.of_runs[seed], general, floors.get(seed))
-        notes = [*general, *missing_note(method, seeds, evaluation.absent, "have no predictions")]
+        notes = [*general, *missing_note(method, seeds, evaluation.absent, f"have no {evaluation.records}")]
         if len(values.defined) < len(present):
             undefined = [values.of_runs[seed].notes[0] for seed in present if seed not in values.defined]
             reasons = ", ".join(sorted(set(undefined)))
@@ -186,7 +190,7 @@ class PredictionReading:
         general = [*self.notes.of_estimate(estimand, smallest), *self.notes.of_likeliest_class(estimand, method)]
         for seed, estimate in zip(present, estimates[:-1], strict=True):
             yield seed, _completed(estimate, general, None)
-        notes = [*general, *missing_note(method, seeds, self.evaluation.absent, "have no predictions")]
+        notes = [*general, *missing_note(method, seeds, self.evaluation.absent, f"have no {self.evaluation.records}")]
         defined = sum(estimate.value is not None for estimate in estimates[:-1])
         if defined < len(present):
             notes.append(f"defined in {defined} of {len(present)} runs")
@@ -201,9 +205,12 @@ class PredictionReading:
         opposite = self.reader.opposite(subset) if measure.gaps and subset.level == "group" else None
         # Of two groups each is all that is not the other; where one of them is what is compared with, one is compared.
         mirrored = opposite is not None and self.reader.groups(subset.attribute).two_halves
+        if not (
+            measure.direction or measure.by_favourable or measure.two_sided
+        ):  # a property of the data: shown, not compared
+            return
         for method, reference in pairs(self.methods, references):
-            if measure.direction or measure.by_favourable:
-                yield change(estimand, method, reference, measure.direction, measure.decides)
+            yield change(estimand, method, reference, measure.direction, measure.decides)
             if opposite is not None:
                 yield gap_change(estimand, method, reference, measure.direction, opposite, mirrored)
         for method in self.methods if opposite is not None and (self.design.gaps or not references) else ():

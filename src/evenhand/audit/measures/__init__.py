@@ -17,6 +17,7 @@ from evenhand.audit.measures.membership import MEMBERSHIP
 from evenhand.audit.measures.options import OPTIONS
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.probes import PROBES
+from evenhand.audit.measures.regression import REGRESSION, regression_measures
 from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError, did_you_mean
 from evenhand.plugins import Registry
@@ -56,7 +57,7 @@ def known() -> Mapping[str, Measure]:
 @cache
 def _registry() -> Mapping[str, Measure]:
     """The measures that every audit knows."""
-    built_in = {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP}
+    built_in = {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP, **REGRESSION}
     return dict(Registry("measures", built_in, _fault))
 
 
@@ -64,8 +65,8 @@ _DECLARED: ContextVar[Mapping[str, Measure]] = ContextVar("declared measures", d
 
 
 @contextmanager
-def declaring(design: Design) -> Iterator[None]:
-    """Context manager in which the measures that a design declares are known beside all others.
+def declaring(*designs: Design) -> Iterator[None]:
+    """Context manager in which the measures that designs declare are known beside all others; the first one's first.
 
     Everything that computes or reports results of the design happens inside of it; `evenhand.Results` sees to that.
 
@@ -79,10 +80,15 @@ def declaring(design: Design) -> Iterator[None]:
         ...     measure_named("mc2").direction
         -1
     """
-    for measure in design.declared:
-        if measure.name in _registry() or measure.name in SEVERAL:
-            raise InputError(f'"{measure.name}" is the name of another measure; give {measure.subject} another one')
-    token = _DECLARED.set({measure.name: declared_measure(measure) for measure in design.declared})
+    declared: dict[str, Measure] = {}
+    for design in reversed(designs):
+        for measure in design.declared:
+            if measure.name in _registry() or measure.name in SEVERAL:
+                raise InputError(f'"{measure.name}" is the name of another measure; give {measure.subject} another one')
+            declared[measure.name] = declared_measure(measure)
+        for setting in design.settings.values():
+            declared |= {} if setting.regression is None else regression_measures(setting.regression)
+    token = _DECLARED.set(declared)
     try:
         yield
     finally:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
 
 from evenhand.audit.design import DeclaredMeasure
 from evenhand.audit.measures.benchmarks import MeanOf
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.measure import EVERYWHERE, UNLIMITED, Measure
+from evenhand.audit.measures.numbers import OF_LOGARITHMS, OF_VALUES, MeanOfValues, RankOf
 
 DIRECTION: Mapping[str, Literal[-1, 0, 1]] = {"worse": 1, "better": -1, "neither": 0}
 
@@ -24,22 +27,53 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
         ((0.0, 10.0), False)
     """
     shares = declared.range == (0, 1)
-    return Measure(
+    measure = Measure(
         declared.name,
         declared.kind,
         f"mean of {declared.subject}",
         DIRECTION[declared.more_is],
         EVERYWHERE,
-        _INFLUENCES[declared.kind](declared),
+        MeanOf(declared.name, bounded=shares),
         title=declared.name,
         limits=declared.range or UNLIMITED,
         default_margin=shares,
         gaps=True,
         display=Display(points=shares),
     )
+    return measure if declared.kind == "benchmarks" else _of_values(declared, measure)
 
 
-_INFLUENCES: Mapping[str, Callable[[DeclaredMeasure], Any]] = {
-    "benchmarks": lambda declared: MeanOf(declared.name, bounded=declared.range == (0, 1)),
-}
-"""By kind of records, what computes the mean of a declared measure."""
+def _of_values(declared: DeclaredMeasure, measure: Measure) -> Measure:
+    """The measure of a column of numbers, on the scale that is declared."""
+    more = "lower" if declared.more_is == "better" else "higher"
+    words = Display("values", worse=f"has a {more} {declared.name}", not_worse=f"have a {more} {declared.name}")
+    mean = MeanOfValues(None, None) if declared.shares else MeanOfValues(declared.range, OF_VALUES)
+    measure = replace(measure, influence=mean, two_sided=True, digits=declared.digits, display=words)
+    if declared.scale == "rank":
+        return replace(
+            measure,
+            summary=f"probability that {declared.subject} is larger in a group than in its rest; ties count one half",
+            levels=("group",),
+            influence=RankOf(),
+            title=f"rank of {declared.name}",
+            limits=(0.0, 1.0),
+            digits=3,
+            default_margin=False,
+            display=replace(words, worse=f"has more often the {more} {declared.name}", even=0.5, points=True),
+        )
+    if declared.scale == "log":
+        return replace(
+            measure,
+            summary=f"mean of the natural logarithms of {declared.subject}",
+            influence=MeanOfValues(unbounded=OF_LOGARITHMS, logarithms=True),
+            title=f"log {declared.name}",
+            limits=UNLIMITED if declared.range is None else tuple(map(_logarithm, declared.range)),
+            digits=3,
+            default_margin=False,
+            display=replace(words, factor=True),
+        )
+    return replace(measure, proportion=declared.shares)
+
+
+def _logarithm(number: float) -> float:
+    return math.log(number) if number > 0 else -math.inf

@@ -18,6 +18,8 @@ QUESTIONS = (
     "bias benchmarks",
     "benchmark accuracy",
     "probes",
+    "values",
+    "errors",
     "subgroups",
     "other measures",
 )
@@ -30,7 +32,8 @@ class Display:
 
     Attributes:
         shown_in: the chart, table or sentence that shows it besides: `accuracy`, `disparities`, `calibration`,
-            `shares`, `answers`, `benchmarks`, `probes`, `areas`, `rates`, `losses`, `correlations`; none unless given.
+            `shares`, `answers`, `benchmarks`, `probes`, `areas`, `rates`, `losses`, `correlations`, `values`,
+            `regression`; none unless given.
         heading: its name there; its title unless given.
         corrected: headings of its values after a correction, which have a panel each.
         even: the value that means no preference, at which a line is drawn.
@@ -47,6 +50,7 @@ class Display:
         worse: what a model is or has for a group that fares worse in it than the rest: `is less accurate`.
         not_worse: what a model is not shown to do where nothing is worse: `leak more of its training set`; unless
             given, to harm a group.
+        factor: whether it is a mean of logarithms, so that its differences are said as factors.
         points: whether its differences are said in percentage points; those of proportions always are.
         question: the question that it answers, one of `QUESTIONS` or another; that of its kind of records unless given.
     """
@@ -65,5 +69,6 @@ class Display:
     detectable: str = ""
     worse: str = ""
     not_worse: str = ""
+    factor: bool = False
     points: bool = False
     question: str = ""

@@ -15,7 +15,8 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from evenhand.audit.measures.run_data import BASE, Base, Rate, RunData, RunSubset
+from evenhand.audit.measures.run_data import BASE, LACKING, Base, PredictiveValue, Rate, RunData, RunSubset
+from evenhand.audit.measures.steps import LabelScores, Steps
 from evenhand.metrics.pooled_bins import SquaredError
 from evenhand.stats.contrast import compact
 from evenhand.stats.extremes import range_slopes
@@ -50,12 +51,25 @@ class RateInfluence:
         return math.sqrt(value * (1 - value) / size)
 
 
+@dataclass(frozen=True)
+class Unbounded:
+    """When a measure of numbers without a known range is judged, whose interval allows for their skewness.
+
+    Attributes:
+        least_units: the fewest units of a side.
+        remedy: what to do where it is not, in words.
+    """
+
+    least_units: int
+    remedy: str
+
+
 @dataclass(frozen=True, eq=False)
 class Influence:
     """A measure of one run in linear form.
 
-    `rows`, `shares` and `smallest` depend on labels and groups only, so that two methods on the same examples agree
-    in them.
+    `rows`, `weights` and `smallest` depend on labels and groups only, so that two methods on the same examples agree in
+    them; but for predictive values and F1, whose denominators depend on predictions (see `aligned`).
 
     Attributes:
         value: nan when undefined.
@@ -69,6 +83,9 @@ class Influence:
         calibration: of a debiased calibration error, what it cannot see; None for others.
         reason: why the value is undefined, or a caveat about it.
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
+        steps: the most that one more example can raise and lower the value by, which score intervals rest on; None
+            where the interval is another one.
+        unbounded: of numbers without a known range, when they are judged; None of others.
     """
 
     value: float
@@ -82,6 +99,8 @@ class Influence:
     calibration: SquaredError | None = None
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
+    steps: Steps | LabelScores | None = None
+    unbounded: Unbounded | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:
@@ -119,7 +138,7 @@ class RateOf:
 
     def __call__(self, data: RunData, subset: RunSubset) -> Influence:
         rate_influence = _share(data, self.rate, data.base(subset.rows, BASE[self.rate]))
-        return undefined(_absent(self.rate)) if rate_influence is None else as_influence(rate_influence)
+        return undefined(absent(self.rate)) if rate_influence is None else as_influence(rate_influence)
 
 
 @dataclass(frozen=True)
@@ -219,9 +238,9 @@ def _to_complement(data: RunData, subset: RunSubset, rate: Rate) -> Influence:
     ours, theirs = _share(data, rate, inside), _share(data, rate, outside)
     smallest = min(data.count(inside), data.count(outside))
     if ours is None:
-        return undefined(_absent(rate), smallest)
+        return undefined(absent(rate), smallest)
     if theirs is None:
-        return undefined(_absent(rate) + " outside the group", smallest)
+        return undefined(absent(rate) + " outside the group", smallest)
     return _range(data, subset, [ours, theirs])
 
 
@@ -244,6 +263,28 @@ def larger(first: Influence, second: Influence) -> Influence:
         max_unit_change=max(first.max_unit_change or 0.0, second.max_unit_change or 0.0),
         between=first.between + second.between,
     )
+
+
+def aligned(first: Influence, second: Influence) -> tuple[Influence, Influence]:
+    """Two influences on the same examples, those of either; an example that one of them does not count moves it by 0.
+
+    The weights of both are the mean of theirs. Where both count the same examples nothing changes.
+    """
+    if first.rows is second.rows or np.array_equal(first.rows, second.rows):
+        return first, second
+    rows = np.union1d(first.rows, second.rows)
+    parts = []
+    for one in (first, second):
+        place = np.searchsorted(rows, one.rows)
+        influence, weights, active = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), dtype=bool)
+        influence[place], weights[place], active[place] = one.influence, one.weights, one.active
+        parts.append((influence, weights, active))
+    weights = (parts[0][1] + parts[1][1]) / 2
+    ours, theirs = (
+        replace(one, rows=rows, influence=influence, weights=weights, active=active)
+        for one, (influence, _, active) in zip((first, second), parts, strict=True)
+    )
+    return ours, theirs
 
 
 def share_of(data: RunData, outcome: np.ndarray, rows: np.ndarray) -> RateInfluence | None:
@@ -305,14 +346,11 @@ def _spread(
     return Influence(value, rows, spread[rows], shares, active[rows], smallest, step)
 
 
-def _absent(rate: Rate) -> str:
+def absent(rate: Rate | PredictiveValue) -> str:
     """Why a rate without a denominator is undefined."""
-    return {"all": "no test examples", "positive": "no positive examples", "negative": "no negative examples"}[
-        BASE[rate]
-    ]
+    return f"no {LACKING[BASE[rate]]}"
 
 
 def _too_few(base: Base, who: str = "fewer than two groups have") -> str:
     """Why a comparison of groups with too few examples is undefined."""
-    kind = {"all": "test examples", "positive": "positive examples", "negative": "negative examples"}[base]
-    return f"{who} enough {kind} in every run"
+    return f"{who} enough {LACKING[base]} in every run"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.run_data import Level
 
-Kind = Literal["predictions", "translations", "options", "benchmarks", "probes", "membership"]
+Kind = Literal["predictions", "translations", "options", "benchmarks", "probes", "membership", "values", "regression"]
 """The kinds of records that measures are computed from."""
 
 _QUESTIONS: Mapping[Kind, str] = {
@@ -20,6 +20,8 @@ _QUESTIONS: Mapping[Kind, str] = {
     "benchmarks": "bias benchmarks",
     "probes": "probes",
     "membership": "privacy",
+    "values": "values",
+    "regression": "errors",
 }
 """The questions that measures answer unless their display names another."""
 
@@ -68,6 +70,8 @@ class Measure:
         gaps: whether a group's value is compared with that of its rest, too.
         gaps_decided_by: where these gaps and their changes have no verdict, what decides in its place and why.
         one_sided: whether `worse` is its only verdict besides `inconclusive`.
+        two_sided: whether, where neither direction is worse, its changes have two-sided verdicts: `different`,
+            `equivalent` or `inconclusive`.
         by_favourable: whether its direction follows from what is favourable, positive or negative predictions; where
             that is not said, its verdict is two-sided: `different`, `equivalent` or `inconclusive`.
         squares: the measure whose margin, squared, serves it; none unless given.
@@ -101,6 +105,7 @@ class Measure:
     gaps: bool = False
     gaps_decided_by: str = ""
     one_sided: bool = False
+    two_sided: bool = False
     by_favourable: bool = False
     squares: str = ""
     floor: Literal["permuted", "redrawn"] | None = None

@@ -8,10 +8,11 @@ from typing import Literal
 
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.display import Display
+from evenhand.audit.measures.error_rates import ERROR_RATES
 from evenhand.audit.measures.influence import GapOf, LowestOf, RateOf, SpreadOf
 from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, NO_PROMISE, RANGE, Measure, by_name
 from evenhand.audit.measures.ratios import FOUR_FIFTHS, LinearOf, RatioOf
-from evenhand.audit.measures.run_data import BASE, Level, Rate
+from evenhand.audit.measures.run_data import Level, Rate
 
 PLUG_IN_NOTE = "plug-in ECE is biased at these sizes: the verdict on calibration is that of calibration_error_squared"
 _PLUG_IN: tuple[tuple[Level, str], ...] = tuple((level, PLUG_IN_NOTE) for level in EVERYWHERE)
@@ -24,6 +25,8 @@ _SELECTION = Display(summary=True, question="parity")
 _ERRORS = Display(summary=True, question="error rates")
 _QUESTIONS: Mapping[Rate, str] = {"accuracy": "accuracy", "selection_rate": "parity"}
 """The questions of rates; the others are error rates."""
+_SPREAD: tuple[Rate, ...] = ("accuracy", "selection_rate", "true_positive_rate", "false_positive_rate")
+"""The rates whose spread over groups is judged."""
 
 
 def _rate(name: Rate, summary: str, direction: Literal[-1, 0, 1], display: Display) -> Measure:
@@ -102,7 +105,7 @@ PREDICTIONS = by_name(
     ),
     _rate("true_positive_rate", "share of the positives predicted positive", -1, _ERRORS),
     _rate("false_positive_rate", "share of the negatives predicted positive", 1, _ERRORS),
-    *(_spread_of(rate) for rate in BASE),
+    *(_spread_of(rate) for rate in _SPREAD),
     Measure(
         "demographic_parity_difference",
         "predictions",
@@ -189,4 +192,5 @@ PREDICTIONS = by_name(
         gaps=True,
         display=Display(worse="is less well calibrated", question="calibration"),
     ),
+    *ERROR_RATES,
 )

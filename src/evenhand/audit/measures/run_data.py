@@ -14,16 +14,44 @@ from evenhand.metrics import bins as binned
 from evenhand.stats.contrast import count_distinct
 
 Level = Literal["everyone", "group", "attribute"]
-Rate = Literal["accuracy", "selection_rate", "true_positive_rate", "false_positive_rate"]
-Base = Literal["all", "positive", "negative"]
+Rate = Literal[
+    "accuracy",
+    "selection_rate",
+    "true_positive_rate",
+    "false_positive_rate",
+    "false_negative_rate",
+    "true_negative_rate",
+    "prevalence",
+]
+"""Shares of examples that labels and groups determine: two methods have the same denominator."""
+PredictiveValue = Literal[
+    "positive_predictive_value", "negative_predictive_value", "false_discovery_rate", "false_omission_rate"
+]
+"""Shares of examples that predictions determine: two methods have denominators of their own."""
+Base = Literal["all", "positive", "negative", "selected", "rejected"]
 
-BASE: Mapping[Rate, Base] = {
+BASE: Mapping[Rate | PredictiveValue, Base] = {
     "accuracy": "all",
     "selection_rate": "all",
     "true_positive_rate": "positive",
     "false_positive_rate": "negative",
+    "false_negative_rate": "positive",
+    "true_negative_rate": "negative",
+    "prevalence": "all",
+    "positive_predictive_value": "selected",
+    "negative_predictive_value": "rejected",
+    "false_discovery_rate": "selected",
+    "false_omission_rate": "rejected",
 }
 """The examples that a rate is a share of."""
+LACKING: Mapping[Base, str] = {
+    "all": "test examples",
+    "positive": "positive examples",
+    "negative": "negative examples",
+    "selected": "examples predicted positive",
+    "rejected": "examples predicted negative",
+}
+"""What is missing where a rate is undefined, in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +59,13 @@ class RunData:
     """Labels, predictions and weights of one run, from which measures are computed.
 
     Attributes:
-        label, predicted: int [n].
+        label, predicted: int [n], codes of classes; of values and of regression float [n], numbers.
         probabilities: float64 [n, C], or None.
         weight: float [n].
         positive: code of the positive class; None for a measure of all classes at once.
         unit: int [n], codes of the resampling units; None: each example is its own.
         texts: the translations, whose labels and predictions are genders; see `measures.translations`.
+        classes: int [C], the codes of the classes that labels have; None: those of these labels.
     """
 
     label: np.ndarray
@@ -46,6 +75,7 @@ class RunData:
     positive: int | None
     texts: Texts | None = None
     unit: np.ndarray | None = None
+    classes: np.ndarray | None = None
 
     @cached_property
     def hit(self) -> np.ndarray:
@@ -69,15 +99,34 @@ class RunData:
         """The number of distinct resampling units among these examples, which is what supports a value."""
         return len(rows) if self.unit is None else count_distinct([self.unit[rows]])
 
-    def outcome(self, rate: Rate) -> np.ndarray:
+    def outcome(self, rate: Rate | PredictiveValue) -> np.ndarray:
         """bool [n]: the examples that the rate counts in its numerator."""
-        return self.hit if rate == "accuracy" else self.selected
+        match rate:
+            case "accuracy":
+                return self.hit
+            case "selection_rate" | "true_positive_rate" | "false_positive_rate":
+                return self.selected
+            case "false_negative_rate" | "true_negative_rate":
+                return ~self.selected
+            case "prevalence" | "positive_predictive_value" | "false_omission_rate":
+                return self.actual
+            case "negative_predictive_value" | "false_discovery_rate":
+                return ~self.actual
 
     def base(self, rows: np.ndarray, base: Base) -> np.ndarray:
         """Those of `rows` that are in the rate's denominator."""
         if base == "all":
             return rows
+        if base in ("selected", "rejected"):
+            return rows[self.selected[rows] == (base == "selected")]
         return rows[self.actual[rows] == (base == "positive")]
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """int [C], the codes of the classes that a label can have; of two classes both, whatever the labels are."""
+        if self.positive is not None and self.classes is None:
+            return np.array([0, 1])
+        return np.unique(self.label) if self.classes is None else self.classes
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,10 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.stats.contrast import TwoWay, by_unit, two_way
+from evenhand.audit.runs.score_steps import score_interval
+from evenhand.audit.runs.skewness import skewed_interval
+from evenhand.stats.contrast import TwoWay, by_unit, cells_of, two_way
+from evenhand.stats.few_runs import Wider
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 from evenhand.stats.student_t import quantiles
 from evenhand.stats.subsets import correction
@@ -27,12 +30,14 @@ class RunsByUnit:
         values: float [J].
         weights, influence: float [J, U], sums over each unit's examples in each run; 0 where the run did not test it.
         clustered: whether units are clusters of examples.
+        units: by run int [k], the units of the examples.
     """
 
     values: np.ndarray
     weights: np.ndarray
     influence: np.ndarray
     clustered: bool
+    units: Sequence[np.ndarray]
 
     @classmethod
     def of(cls, reader: RunInfluences, runs: Sequence[Run], influences: Sequence[Influence]) -> RunsByUnit:
@@ -42,12 +47,12 @@ class RunsByUnit:
             units, [influence.weights for influence in influences], [influence.influence for influence in influences]
         )
         values = np.array([influence.value for influence in influences])
-        return cls(values, weights, summed, reader.clustered)
+        return cls(values, weights, summed, reader.clustered, units)
 
     def run(self, index: int) -> RunsByUnit:
         """One of the runs alone."""
         rows = slice(index, index + 1)
-        return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows], self.clustered)
+        return RunsByUnit(self.values[rows], self.weights[rows], self.influence[rows], self.clustered, self.units[rows])
 
     def t_intervals(self) -> tuple[np.ndarray, np.ndarray]:
         """The 95% t interval of each run by itself, float [J] each; nan with a single unit."""
@@ -64,6 +69,11 @@ class RunsByUnit:
         return low, high
 
     @property
+    def totals(self) -> np.ndarray:
+        """float [U], what each unit contributes to the mean over runs."""
+        return cells_of(self.values, self.influence, self.weights).sum(axis=0)
+
+    @property
     def mean(self) -> TwoWay:
         """The mean over runs with its two-way variance."""
         return two_way(self.values, self.influence, self.weights, self.clustered)
@@ -73,7 +83,7 @@ def run_intervals(
     measure: Measure, influences: Sequence[Influence], runs: RunsByUnit
 ) -> list[tuple[float, float | None, float | None]]:
     """`marginal_interval` of each run by itself."""
-    if measure.proportion or any(influence.max_unit_change is not None for influence in influences):
+    if measure.proportion or any(map(_has_own_interval, influences)):
         return [marginal_interval(measure, [influence], runs.run(index)) for index, influence in enumerate(influences)]
     intervals = zip(runs.values.tolist(), *(bounds.tolist() for bounds in runs.t_intervals()), strict=True)
     return [
@@ -82,12 +92,18 @@ def run_intervals(
     ]
 
 
+def _has_own_interval(influence: Influence) -> bool:
+    """Whether the interval is not always that of t."""
+    return bool(influence.max_unit_change is not None or influence.steps or influence.unbounded is not None)
+
+
 def marginal_interval(
     measure: Measure, influences: Sequence[Influence], runs: RunsByUnit
 ) -> tuple[float, float | None, float | None]:
     """The mean over runs and its 95% marginal interval, within the measure's limits; no interval from a single unit.
 
-    Proportions get Wilson's interval; the interval of a function of proportions that rests on few units is widened.
+    Proportions get Wilson's interval, and other measures of which one unit's step is known the score interval; that of
+    a function of proportions that rests on few units is widened, and that of numbers allows for their skewness.
     """
     mean, shares = runs.mean, runs.weights
     if math.isnan(mean.variance):
@@ -96,7 +112,14 @@ def marginal_interval(
         low, high = proportion_interval(mean, len(influences) ** 2 / float((shares**2).sum()), LEVEL)
         return mean.estimate, low, high
     low, high = mean.interval(LEVEL)
-    if (
+    valued = [(influence.value, influence.weights, influence.steps) for influence in influences]
+    score = score_interval(mean, runs.units, valued)
+    if score is not None:
+        below, above = score.bounds((1 - LEVEL) / 2)
+        low, high = min(low, below), max(high, above)
+    elif (skewed := skewed_interval(influences[0].unbounded, mean, runs.totals)) is not None:
+        low, high = Wider(mean, skewed).bounds((1 - LEVEL) / 2)
+    elif (
         all(influence.max_unit_change is not None for influence in influences)
         and int(runs.influence.any(axis=0).sum()) < FEW
     ):

@@ -9,16 +9,21 @@ from functools import partial
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, Unseen, UnseenSide, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, Unseen, UnseenSide, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
-from evenhand.audit.measures.influence import Influence
+from evenhand.audit.measures.influence import Influence, aligned
+from evenhand.audit.measures.steps import combined
 from evenhand.audit.runs.by_unit import RunsByUnit, unit_step
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.runs.rest_gaps import RestGapChanges
+from evenhand.audit.runs.score_steps import score_interval
+from evenhand.audit.runs.skewness import ALLOWED, doubts_on, skewed_interval
 from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
 from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
+from evenhand.stats.differences import Apart
+from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened, agreement, clumping
 from evenhand.stats.subsets import TwoWays
@@ -57,7 +62,8 @@ def paired_runs(
         notes += absence_notes(reader, name, sorted({seeds[side] for seeds in planned}))
     runs, fewer = reader.pairs(method, reference)
     if fewer:
-        notes.append(f"{fewer} predictions of one method only are left out, so that the comparison is paired")
+        of_one = f"{fewer} {reader.evaluation.records} of one method only"
+        notes.append(f"{of_one} are left out, so that the comparison is paired")
     return runs, len(planned), notes
 
 
@@ -103,8 +109,14 @@ def evidence_of_pairs(
     shares, summed = by_unit(units, weights, changes)
     whole = two_way(values, summed, shares, reader.clustered)
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
-    adjusted = None
-    if measure.proportion:
+    steps = [combined([(int(ours), first.steps), (int(theirs), second.steps)]) for _, first, _, second in pairs]
+    score = score_interval(whole, units, list(zip(values.tolist(), weights, steps, strict=True)))
+    unbounded = influences[0].unbounded
+    contributed = unit_totals(values, summed, shares)
+    adjusted = skewed_interval(unbounded, whole, contributed)
+    if score is not None or adjusted is not None:
+        pass  # they serve any number of discordant units
+    elif measure.proportion:
         signs = [
             np.rint(np.divide(change, weight, out=np.zeros_like(change), where=weight > 0) + value)
             for change, weight, value in zip(changes, weights, values, strict=True)
@@ -118,14 +130,17 @@ def evidence_of_pairs(
             together = clumping(repeats(shares), agreement([changed > 0], shares > 0))
             adjusted = Widened(whole, unit_step(influences[::2], shares) * together)
     present, _ = compact(units[0] if len({id(codes) for codes in units}) == 1 else np.concatenate(units))
-    totals = (present, unit_totals(values, summed, shares))
+    totals = (present, contributed)
     return Evidence(
         whole,
         whole.runs,
         notes=tuple(notes),
         smallest=min(influence.smallest for influence in influences),
         sample=reader.sample,
+        doubts=doubts_on(unbounded, [contributed], whole.variance, whole.units),
         adjusted=adjusted,
+        few_events=None if score is None else Wider(FewRuns(whole), score),
+        adjustment=DISCORDANT if unbounded is None else ALLOWED,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: totals,
@@ -134,11 +149,12 @@ def evidence_of_pairs(
 
 
 def pairs_of(reader: RunInfluences, estimand: Estimand, method: str, reference: str) -> list[Both]:
-    """The estimand in every pair of runs."""
-    return [
-        (ours, reader.influence(ours, estimand), theirs, reader.influence(theirs, estimand))
-        for ours, theirs in reader.pairs(method, reference)[0]
-    ]
+    """The estimand in every pair of runs, of the same examples."""
+    found = []
+    for ours, theirs in reader.pairs(method, reference)[0]:
+        first, second = aligned(reader.influence(ours, estimand), reader.influence(theirs, estimand))
+        found.append((ours, first, theirs, second))
+    return found
 
 
 def is_defined(pair: Both) -> bool:
@@ -150,7 +166,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     """The evidence of two means over runs whose variances are independent."""
     notes = list(notes)
     measure = comparison.estimand.measure
-    sides, influences, shares, units = [], [], [], []
+    sides, influences, shares, units, scores, totals = [], [], [], [], [], []
     for term in sorted(comparison.terms, key=lambda term: term.method != comparison.method):
         name = term.method
         seeds = reader.evaluation.seeds(name)
@@ -169,14 +185,22 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         units.append(reader.units([run for run, _ in defined], softened))
         influences.append([influence for _, influence in defined])
         shares.append(by_run.weights)
+        totals.append(by_run.totals)
+        valued = [(influence.value, influence.weights, influence.steps) for _, influence in defined]
+        scores.append(score_interval(sides[-1], units[-1], valued))
     if comparison.signs[0] < 0:  # a difference with the signs swapped, and not a negative variance
-        sides, influences, shares, units = sides[::-1], influences[::-1], shares[::-1], units[::-1]
+        sides, influences, shares, units, scores, totals = (
+            part[::-1] for part in (sides, influences, shares, units, scores, totals)
+        )
     whole = unpaired(sides[0], sides[1])
     single = is_single(reader, comparison)
     if single:  # all that varies with the runs is known from those of the other method
         whole = replace(whole, runs=max(side.runs for side in sides))
-    adjusted = None
-    if measure.proportion and _rare(sides, shares):
+    unbounded, contributed = influences[0][0].unbounded, np.concatenate([totals[0], -totals[1]])
+    adjusted, few_events = skewed_interval(unbounded, whole, contributed), None
+    if not measure.proportion and None not in scores:
+        few_events = Wider(FewRuns(whole), Apart(whole, *scores))
+    elif measure.proportion and _rare(sides, shares):
         adjusted = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
     elif not measure.proportion and all(
         influence.max_unit_change is not None for side in influences for influence in side
@@ -195,8 +219,10 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         tuple(notes),
         smallest,
         reader.sample,
+        doubts_on(unbounded, totals, whole.variance, min(side.units for side in sides)),
         adjusted=adjusted,
-        adjustment=FEW_OF_A_SIDE,
+        few_events=few_events,
+        adjustment=FEW_OF_A_SIDE if unbounded is None else ALLOWED,
         single=is_single(reader, comparison),
         unseen=unseen,
     )
@@ -219,7 +245,7 @@ def is_single(reader: RunInfluences, comparison: Comparison) -> bool:
 
 def absence_notes(reader: RunInfluences, method: str, seeds: Sequence[int]) -> list[str]:
     """The notes on a method's missing predictions, each with the method's name."""
-    missing = missing_note(method, seeds, reader.evaluation.absent, "have no predictions")
+    missing = missing_note(method, seeds, reader.evaluation.absent, f"have no {reader.evaluation.records}")
     return [f"{method}: {note}" for note in missing]
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
 from evenhand.audit.measures import Measure
+from evenhand.audit.measures.steps import combined
 from evenhand.audit.runs.evidence import (
     UNPAIRED,
     Both,
@@ -34,8 +35,9 @@ from evenhand.audit.runs.gap_evidence import (
 )
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
-from evenhand.stats.contrast import unpaired
-from evenhand.stats.differences import Apart
+from evenhand.audit.runs.skewness import ALLOWED
+from evenhand.stats.contrast import TwoWay, unpaired
+from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
 
 
@@ -90,13 +92,10 @@ def _of_pairs(
         evidence_of_pairs(reader, change(estimand, comparison.method, str(comparison.reference), sign), own, ())
         for estimand, own in zip((estimands[0], estimands[-1]), apart, strict=True)
     ]
-    intervals = [
-        FewRuns(side.whole) if side.adjusted is None else Wider(FewRuns(side.whole), side.adjusted)
-        for side in evidence
-        if side.whole is not None
-    ]
-    few = any(side.adjusted is not None for side in evidence)
+    intervals = [_interval(side, side.whole) for side in evidence if side.whole is not None]
+    few, scored = (any(getattr(side, kind) is not None for side in evidence) for kind in ("adjusted", "few_events"))
     whole = difference.whole
+    apart_interval = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(
         whole,
@@ -104,7 +103,10 @@ def _of_pairs(
         notes=tuple(notes),
         smallest=min(side.smallest for side in evidence),
         sample=reader.sample,
-        adjusted=Apart(whole, intervals[0], intervals[1], difference.part) if few else None,
+        doubts=difference.doubts,
+        adjusted=difference.skewed or (apart_interval if few else None),
+        few_events=Wider(FewRuns(whole), apart_interval) if scored else None,
+        adjustment=DISCORDANT if difference.unbounded is None else ALLOWED,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: (difference.units, difference.totals),
@@ -119,6 +121,13 @@ def _of_pairs(
     )
 
 
+def _interval(evidence: Evidence, whole: TwoWay) -> Interval:
+    """The interval of a change within one side."""
+    if evidence.few_events is not None:
+        return evidence.few_events
+    return FewRuns(whole) if evidence.adjusted is None else Wider(FewRuns(whole), evidence.adjusted)
+
+
 def _sided(
     reader: RunInfluences,
     measure: Measure,
@@ -129,12 +138,16 @@ def _sided(
     """The difference between two sides of `times[0]` times the method's value plus `times[1]` times the reference's."""
     pairs = [pair for side in sides for pair in side]
     units = reader.units([run for run, *_ in pairs], [influence for _, influence, *_ in pairs])
-    parts = []
+    parts, valued = [], []
     for _, ours, _, theirs in pairs:
         first, second = (positive_if_worse(each, sign, measure.proportion) for each in (ours, theirs))
         value = times[0] * first.value + times[1] * second.value
         parts.append((value, first.weights, times[0] * first.influence + times[1] * second.influence))
-    return Sided.of(units, [parts[: len(sides[0])], parts[len(sides[0]) :]], reader.clustered)
+        valued.append((value, first.weights, combined([(times[0], first.steps), (times[1], second.steps)])))
+    runs = len(sides[0])
+    gap = Sided.of(units, [parts[:runs], parts[runs:]], reader.clustered)
+    gap = replace(gap, unbounded=pairs[0][1].unbounded)
+    return gap.with_scores((units[:runs], units[runs:]), (valued[:runs], valued[runs:]))
 
 
 def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:
@@ -149,6 +162,8 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         sides.append(gap_of_runs(reader, defined, sign, measure.proportion))
         smallest.append(smallest_of(defined))
     ours, theirs = sides
+    scored = not measure.proportion and all(side.scores is not None for side in sides)
+    skewed = sides[0].unbounded is not None
     whole = unpaired(ours.whole, theirs.whole)
     intervals = [side.interval(measure.proportion) for side in sides]
     total = FewRuns(replace(whole, estimate=ours.whole.estimate + theirs.whole.estimate))
@@ -160,8 +175,10 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         (*notes, UNPAIRED),
         min(smallest),
         reader.sample,
-        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion else None,
-        adjustment="the interval allows for few events in the group and in the rest",
+        doubts=tuple(dict.fromkeys(doubt for side in sides for doubt in side.doubts)),
+        adjusted=Apart(whole, intervals[0], intervals[1]) if measure.proportion or skewed else None,
+        few_events=Wider(FewRuns(whole), Apart(whole, intervals[0], intervals[1])) if scored else None,
+        adjustment=ALLOWED if skewed else "the interval allows for few events in the group and in the rest",
         single=is_single(reader, comparison),
         gaps=GapIntervals(total, intervals[0], intervals[1], inside, outside),
     )

@@ -12,19 +12,22 @@ from evenhand.audit.comparisons import Evidence, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
-from evenhand.audit.measures.influence import Influence
+from evenhand.audit.measures.influence import Influence, Unbounded
+from evenhand.audit.measures.steps import combined
 from evenhand.audit.reading import LEVEL, Estimate
-from evenhand.audit.runs.evidence import (
-    unseen_of,
-)
+from evenhand.audit.runs.evidence import unseen_of
 from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
+from evenhand.audit.runs.score_steps import Valued, score_interval
+from evenhand.audit.runs.skewness import ALLOWED, doubts_on, skewed_interval
 from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
-from evenhand.stats.differences import FewEvents, Interval
+from evenhand.stats.differences import Apart, FewEvents, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.means import SkewedMean
 from evenhand.stats.ratios import TwoProportions
+from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.unequal_clusters import UnitFactors
 
 
@@ -39,6 +42,9 @@ class Sided:
         apart: the second without the group: of everybody the rest.
         part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
         together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
+        of_sides: float [U] each, what every unit contributes to either side.
+        scores: the score intervals of both sides; None where the measure has none.
+        unbounded: of numbers without a known range, when they are judged; None of others.
     """
 
     whole: TwoWay
@@ -50,6 +56,9 @@ class Sided:
     part: float = 1.0
     together: bool = False
     overlaps: bool = False
+    of_sides: tuple[np.ndarray, ...] = ()
+    scores: tuple[ScoreInterval, ScoreInterval] | None = None
+    unbounded: Unbounded | None = None
 
     @classmethod
     def of(
@@ -83,17 +92,53 @@ class Sided:
             from_cells(mean, own, count) for mean, own, count in zip(means, cells, (first, second), strict=True)
         )
         codes, _ = compact(np.concatenate(units))
-        totals = cells[0].sum(axis=0) - cells[1].sum(axis=0)
-        return cls(whole, ours, theirs, codes, totals, theirs, together=bool((present[0] & present[1]).any()))
+        alone = cells[0].sum(axis=0), cells[1].sum(axis=0)
+        together = bool((present[0] & present[1]).any())
+        return cls(whole, ours, theirs, codes, alone[0] - alone[1], theirs, together=together, of_sides=alone)
 
     def interval(self, proportion: bool, rates: int = 1) -> Interval:
-        """The interval of the difference, for few runs, and for few events of a proportion.
+        """The interval of the difference, for few runs, and for few events of a proportion or few units that matter.
 
         Args:
             proportion: whether the measure is one.
             rates: how many rates each side is the sum of.
         """
-        return self.few_events_of(rates) if proportion else FewRuns(self.whole)
+        if proportion:
+            return self.few_events_of(rates)
+        return self.score_interval or self.skewed_interval or FewRuns(self.whole)
+
+    def with_scores(self, units: Sequence[Sequence[np.ndarray]], sides: Sequence[Sequence[Valued]]) -> Sided:
+        """The same with the score intervals of both sides, of a measure that has them.
+
+        Args:
+            units: of each side's examples, by run.
+            sides: the values of both sides, by run.
+        """
+        means = (self.first, self.second)
+        scores = [score_interval(*side) for side in zip(means, units, sides, strict=True)]
+        first, second = scores
+        return self if first is None or second is None else replace(self, scores=(first, second))
+
+    @property
+    def score_interval(self) -> Wider | None:
+        """The interval from the score intervals of both sides; None where the measure has none."""
+        return None if self.scores is None else Wider(FewRuns(self.whole), Apart(self.whole, *self.scores))
+
+    @property
+    def skewed(self) -> SkewedMean | None:
+        """The interval that allows for skewness; None where the measure is no mean of numbers without a range."""
+        return skewed_interval(self.unbounded, self.whole, self.totals)
+
+    @property
+    def skewed_interval(self) -> Wider | None:
+        """The same, for few runs as well."""
+        return None if self.skewed is None else Wider(FewRuns(self.whole), self.skewed)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the difference is not judged; nothing where it is."""
+        units = min(self.first.units, self.second.units)
+        return doubts_on(self.unbounded, self.of_sides, self.whole.variance, units)
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
@@ -112,7 +157,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
     reader, measure = gaps.rates.reader, comparison.estimand.measure
     method, sign = comparison.method, int(comparison.signs[0])
     seeds = reader.evaluation.seeds(method)
-    notes = [*notes, *missing_note(method, seeds, reader.evaluation.absent, "have no predictions")]
+    notes = [*notes, *missing_note(method, seeds, reader.evaluation.absent, f"have no {reader.evaluation.records}")]
     closing = reader.closing(len(reader.runs_of(method)))
     closed = gaps.gaps(comparison.estimand, method, sign)
     if closed is not None and closed[0].defined(closed[1]):
@@ -144,7 +189,10 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         len(seeds),
         tuple(notes),
         smallest_of(defined),
-        few_events=gap.few_events_of() if measure.proportion else None,
+        doubts=gap.doubts,
+        adjusted=gap.skewed,
+        few_events=gap.few_events_of() if measure.proportion else gap.score_interval,
+        adjustment=ALLOWED,
         closing=closing,
         totals=lambda: (gap.units, gap.totals),
         unseen=unseen_of(inside, outside, units, sign),
@@ -197,7 +245,7 @@ def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measur
         return Estimate(gap.whole.estimate, None, None, n)
     largest = measure.limits[1] - measure.limits[0]
     low, high = gap.interval(measure.proportion).bounds((1 - LEVEL) / 2)
-    return Estimate(gap.whole.estimate, max(low, -largest), min(high, largest), n)
+    return Estimate(gap.whole.estimate, max(low, -largest), min(high, largest), n, gap.doubts)
 
 
 GapRun = tuple[Run, Influence, Influence, Influence | None]
@@ -219,7 +267,10 @@ def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, pr
         units = [codes for side in sides for codes in reader.units([parts[0] for parts in runs], side)]
         signed = [[positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
         parts = [[(one.value, one.weights, one.influence) for one in side] for side in signed]
-        return Sided.of(units, parts, reader.clustered)
+        of_sides = units[: len(runs)], units[len(runs) :]
+        valued = [[(one.value, one.weights, one.steps) for one in side] for side in signed]
+        found = Sided.of(units, parts, reader.clustered).with_scores(of_sides, valued)
+        return replace(found, unbounded=sides[0][0].unbounded)
 
     inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
     rests = [rest for *_, rest in runs if rest is not None]
@@ -252,4 +303,5 @@ def positive_if_worse(influence: Influence, sign: int, proportion: bool) -> Infl
     """The influence itself; with the sign −1 that of the complement of a proportion, or of the negative."""
     if sign > 0:
         return influence
-    return replace(influence, value=(1 if proportion else 0) - influence.value, influence=-influence.influence)
+    value = (1 if proportion else 0) - influence.value
+    return replace(influence, value=value, influence=-influence.influence, steps=combined([(-1, influence.steps)]))

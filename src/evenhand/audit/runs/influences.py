@@ -15,9 +15,12 @@ from evenhand.audit.evaluation import Evaluation, Groups, Run
 from evenhand.audit.measures.calibration import CalibrationError, Pooled, pool_runs
 from evenhand.audit.measures.influence import Influence, RateOf, undefined
 from evenhand.audit.measures.run_data import BASE, Base, RunData, RunSubset
+from evenhand.audit.measures.scores import BalancedAccuracy, F1Score, MeanScoreOf, PredictiveValueOf
 from evenhand.audit.trial_records import seed_pairs
 from evenhand.stats.contrast import count_distinct
 
+OF_MEMBERS = (RateOf, CalibrationError, PredictiveValueOf, F1Score, BalancedAccuracy, MeanScoreOf)
+"""What asks for a group's members only: positions of its rest, which are many, are not kept for these."""
 KEPT = 200_000
 """Predictions of a method up to which the parts of calibration errors are kept: 40 bytes each, for each subset."""
 
@@ -128,8 +131,7 @@ class RunInfluences:
     def subset(self, run: Run, estimand: Estimand) -> RunSubset:
         """The members of the estimand's subset in a run; cached for runs on the same examples."""
         positive = self.positive(estimand) if estimand.subset.level == "attribute" else None
-        # These ask for a group's members only: positions of the rest, which are many, are not kept for them.
-        members_only = isinstance(estimand.measure.influence, RateOf | CalibrationError)
+        members_only = isinstance(estimand.measure.influence, OF_MEMBERS)
         key = (id(run.rows), estimand.subset, positive, members_only)
         if key not in self._subsets:
             self._subsets[key] = (run.rows, self._locate(run.rows, estimand, positive, members_only))
@@ -207,9 +209,15 @@ class RunInfluences:
                 positive,
                 run.texts,
                 population.unit[run.rows],
+                self._classes,
             )
             self._data[key] = (run, data)
         return self._data[key][1]
+
+    @cached_property
+    def _classes(self) -> np.ndarray:
+        """The codes of the classes that labels have; of two classes both, though labels may have one."""
+        return np.arange(2) if self.evaluation.binary else np.unique(self.evaluation.population.label)
 
     def _locate(self, rows: np.ndarray, estimand: Estimand, positive: int | None, members_only: bool) -> RunSubset:
         """The members of the estimand's subset as positions among these rows of the population, and unless they alone

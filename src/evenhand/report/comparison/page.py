@@ -7,6 +7,7 @@ from typing import Any
 
 from evenhand.report import offline
 from evenhand.report.comparison.comparison import HOW_TO_TEST, NO_TEST, Comparison
+from evenhand.report.comparison.pictures import pictures
 from evenhand.report.comparison.tables import (
     Table,
     changed_table,
@@ -51,7 +52,7 @@ _STYLES = ("page.css", "comparison.css")
 def _content(comparison: Comparison) -> dict[str, Any]:
     verdicts, verdicts_left_out = verdict_tables(comparison)
     estimates, estimates_left_out = estimate_tables(comparison)
-    differences = difference_tables(comparison)
+    differences, drawn = difference_tables(comparison), pictures(comparison.pairs)
     return {
         "title": f"Evenhand: {' · '.join(comparison.labels)}",
         "labels": comparison.labels,
@@ -72,7 +73,10 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "estimates": estimates,
         "estimates_open": _few(estimates),
         "left_out": verdicts_left_out + estimates_left_out,
-        "differences": differences,
+        "differences": [
+            (table, [picture for picture in drawn if picture.pair == position])
+            for position, table in enumerate(differences)
+        ],
         "differences_open": _few(differences),
         "not_paired": comparison.not_paired,
         "unmatched": comparison.unmatched,

@@ -36,6 +36,7 @@ class Pair:
         examples: how many different examples these are.
         margins: whether both folders declare the same margins, which are those of the verdicts; else there are none.
         verdicts: rows of the table `verdicts`, whose method and reference are the labels of the folders.
+        design: of the audit that gave them.
     """
 
     setting: str
@@ -46,6 +47,7 @@ class Pair:
     examples: int
     margins: bool
     verdicts: pl.DataFrame
+    design: Design
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,7 @@ def _pair(base: _Part, part: _Part, setting: str, method: str) -> Pair:
     rows = records.stacked(predictions)
     results = Results.compute(examples, pl.concat(trials, how="diagonal"), rows, design)
     tested = rows["example"].n_unique()
-    return Pair(setting, method, labels[1], labels[0], tuple(seeds), tested, same, results.verdicts)
+    return Pair(setting, method, labels[1], labels[0], tuple(seeds), tested, same, results.verdicts, design)
 
 
 def _methods_of(folder: Folder, setting: str) -> list[str]:
