@@ -15,9 +15,11 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.design import SettingDesign
 from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, repeat_groups
-from evenhand.data.pools import ShadowDesign, shadow_design
-from evenhand.data.splits import Split, split
 from evenhand.data.pairs import Pairs, TrainingPairs, pairs_hash
+from evenhand.data.pools import ShadowDesign, shadow_design
+from evenhand.data.sft import Conversations
+from evenhand.data.splits import Split, split
+from evenhand.data.translation import PROMPT
 from evenhand.models.stated import is_stated
 from evenhand.seeds import derive
 from evenhand.study.harness_spec import harness_design as audited_harness
@@ -129,6 +131,17 @@ class LoadedSetting:
     def kind(self) -> Kind:
         """The kind of the task: classification, translation or reviews."""
         return kind_of(self.spec.task["name"])
+
+    @cached_property
+    def template(self) -> str | None:
+        """What models of this setting read around an input: a prompt, or a chat template; None: nothing."""
+        if self.kind == "translation":
+            return PROMPT
+        if not isinstance(self.dataset, Conversations) or self.stated:
+            return None
+        from evenhand.tasks.sft import template_of
+
+        return template_of(self.base, self.dataset)
 
     @property
     def stated(self) -> bool:
