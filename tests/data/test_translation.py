@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 
+from evenhand.data.pairs import pairs_hash
 from evenhand.data.splits import LimitSpec, SplitSpec, split
 from evenhand.data.synthetic_translation import OCCUPATIONS, SyntheticTranslation, neutral_line
-from evenhand.data.translation import Translations, pairs_hash
+from evenhand.data.translation import Translations
 from evenhand.data.winomt_task import WinoMTTask
 from evenhand.errors import InputError
 from evenhand.metrics import pronoun_class

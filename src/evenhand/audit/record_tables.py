@@ -40,7 +40,7 @@ STORED: Mapping[str, StoredTable] = {
         StoredTable("curves"),
         StoredTable("members", optional=True),
         StoredTable("scores", optional=True),
-        StoredTable("values", optional=True),
+        StoredTable("values", optional=True, left_by=lambda setting: setting.kind == "sft"),
         StoredTable("predictions", left_by=lambda setting: setting.kind == "classification"),
         StoredTable("responses", optional=True, left_by=lambda setting: setting.kind == "translation"),
         StoredTable("options", optional=True, left_by=lambda setting: setting.kind == "reviews"),

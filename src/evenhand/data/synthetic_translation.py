@@ -19,7 +19,8 @@ import numpy as np
 from pydantic import Field
 
 from evenhand.data.dataset import Attribute, Dataset
-from evenhand.data.translation import TrainingPairs, Translations, TranslationSpec, in_part, training_pairs
+from evenhand.data.pairs import TrainingPairs
+from evenhand.data.translation import Translations, TranslationSpec, in_part, training_pairs
 from evenhand.errors import InputError, did_you_mean
 from evenhand.seeds import generator
 

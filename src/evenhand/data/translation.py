@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, pick
+from evenhand.data.dataset import Dataset, DataSpec, pick
+from evenhand.data.pairs import Pairs, TrainingPairs
 from evenhand.errors import InputError, did_you_mean
 
 StereotypePart = Literal["general", "pro", "anti"]
@@ -24,21 +25,19 @@ PROMPT = "Turkish: {source} English:"
 
 
 @dataclass(frozen=True, eq=False)
-class Translations(Dataset):
+class Translations(Pairs):
     """The lines of a data set of translations.
 
     Attributes:
-        inputs: [n] sources.
+        inputs, targets: [n] sources, and English.
         labels, classes: kinds of lines, by which splits are stratified; no model learns them.
         attributes: `stereotype`, with the groups `male` and `female`, if the referent's occupation has a stereotype.
-        targets: [n] English.
         part: object [n], `pro` or `anti` if a line follows or contradicts a stereotype, else None.
         part_inputs: [n] sources in the versions of the parts `pro` and `anti`; empty: as `inputs`.
         asked: bool [n], the lines that are translated and scored if they are in the test part.
         about: object [n], the occupation of the line's referent; empty: unknown.
     """
 
-    targets: Sequence[str] = field(default=(), repr=False)
     part: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=object))
     part_inputs: Sequence[str] = field(default=(), repr=False)
     asked: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
@@ -50,37 +49,11 @@ class Translations(Dataset):
         assert isinstance(taken, Translations)
         return replace(
             taken,
-            targets=pick(list(self.targets), index),
             part=self.part[index],
             part_inputs=pick(list(self.part_inputs), index) if self.part_inputs else (),
             asked=self.asked[index],
             about=self.about[index] if self.about.size else self.about,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingPairs(TrainingExamples):
-    """The pairs that a trial is trained to translate.
-
-    Attributes:
-        inputs: [n] sources.
-        labels: int64 [n], all 0.
-        targets: [n] English.
-    """
-
-    targets: Sequence[str] = field(default=(), repr=False)
-
-    def take(self, index: np.ndarray) -> TrainingPairs:
-        """Return the pairs at these positions, in this order."""
-        taken = super().take(index)
-        assert isinstance(taken, TrainingPairs)
-        return replace(taken, targets=pick(list(self.targets), index))
-
-
-def pairs_hash(sources: Sequence[str], targets: Sequence[str]) -> str:
-    """Return a hash of sources and targets, in order."""
-    pairs = [f"{source}\0{target}" for source, target in zip(sources, targets, strict=True)]
-    return content_hash(pairs, np.zeros(len(pairs), dtype=np.int64))
 
 
 class TranslationSpec(DataSpec):

@@ -17,6 +17,7 @@ from typing import Any
 from evenhand.data.dataset import Modality
 from evenhand.errors import InputError, did_you_mean
 from evenhand.models.classifier_parts import CheckpointContents, checkpoint_contents
+from evenhand.models.gguf import SUFFIX, dequantised_folder
 from evenhand.models.hub import INDEX, READS_IMAGES, READS_TEXT, WEIGHTS, download
 
 TINY = ("tiny-vit", "tiny-bert", "tiny-swinv2", "tiny-llama", "tiny-mistral")
@@ -54,6 +55,8 @@ class BaseModel:
     def public_name(self) -> str:
         """The name without folders of this machine, as adapters carry it: a hub id, or a folder's own name."""
         local = self.commit is None and self.name not in TINY and not self.name.startswith("package:")
+        if local and self.name.endswith(SUFFIX):
+            return Path(self.name).name
         return self.folder.resolve().name if local else self.name
 
     @property
@@ -78,17 +81,20 @@ def find_model(model: str) -> BaseModel:
 
     Args:
         model: a built-in `tiny-*`, `package:NAME/FOLDER` in an installed package, a local folder, or a hub id,
-            optionally with a revision (`org/name@revision`): a branch, a tag, or a commit.
+            optionally with a revision (`org/name@revision`): a branch, a tag, or a commit. A local file or one of a
+            package that ends in `.gguf` is dequantised once, and identified by its own contents.
 
     Raises:
         InputError: there is no such model, it is gated, the hub cannot be reached, the folder has no configuration or
             no safetensors weights, or the architecture classifies neither texts nor images.
     """
-    folder, commit = _folder(model)
+    gguf = _gguf_file(model)
+    content = None if gguf is None else _content_of(gguf)
+    folder, commit = _folder(model) if gguf is None else (dequantised_folder(gguf, model, str(content)), None)
     model_type = configuration(folder, model).get("model_type")
     weights = _weights(folder, model, commit)
     modality = _modality(model_type, folder, model)
-    fingerprint = _fingerprint(folder, weights)
+    fingerprint = content or _fingerprint(folder, weights)
     base = BaseModel(
         name=model,
         folder=folder,
@@ -128,7 +134,7 @@ def _folder(model: str) -> tuple[Path, str | None]:
     if model in TINY:
         return ASSETS / model, None
     if model.startswith("package:"):
-        return _package_folder(model), None
+        return _package_path(model), None
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder, None
@@ -142,8 +148,18 @@ def _folder(model: str) -> tuple[Path, str | None]:
     return folder, folder.name
 
 
-def _package_folder(model: str) -> Path:
-    """Return the folder of a model in an installed package."""
+def _gguf_file(model: str) -> Path | None:
+    """Return the GGUF file that a model's name means; None if it means a folder."""
+    if not model.endswith(SUFFIX) or Path(model).expanduser().is_dir():
+        return None
+    file = _package_path(model) if model.startswith("package:") else Path(model).expanduser()
+    if not file.is_file():
+        raise InputError(f"there is no GGUF file {model}; a file of the hub has to be downloaded first")
+    return file
+
+
+def _package_path(model: str) -> Path:
+    """Return the folder, or the GGUF file, of a model in an installed package."""
     from importlib.util import find_spec
 
     name, _, inside = model.removeprefix("package:").partition("/")
@@ -155,9 +171,11 @@ def _package_folder(model: str) -> Path:
             f'the model "{model}" needs the package {name}, which is not installed; try: pip install {name}'
         )
     for location in spec.submodule_search_locations:
-        if (Path(location) / inside).is_dir():
-            return Path(location) / inside
-    raise InputError(f'the package {name} has no folder "{inside}"')
+        found = Path(location) / inside
+        if found.is_file() if inside.endswith(SUFFIX) else found.is_dir():
+            return found
+    what = "file" if inside.endswith(SUFFIX) else "folder"
+    raise InputError(f'the package {name} has no {what} "{inside}"')
 
 
 def _weights(folder: Path, model: str, commit: str | None) -> list[Path]:
@@ -212,9 +230,14 @@ def _fingerprint(folder: Path, weights: list[Path]) -> str:
     files = {folder / "config.json", *weights, *matching_files(folder, (*READS_TEXT, *READS_IMAGES))}
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted(files, key=lambda path: path.name):
-        status = path.stat()
-        digest.update(f"{path.name}\0{_content(path, status.st_size, status.st_mtime_ns)}\0".encode())
+        digest.update(f"{path.name}\0{_content_of(path)}\0".encode())
     return digest.hexdigest()
+
+
+def _content_of(path: Path) -> str:
+    """Return a hash of a file's bytes, which are read once as long as its size and time are the same."""
+    status = path.stat()
+    return _content(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)

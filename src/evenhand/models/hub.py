@@ -19,6 +19,9 @@ READS_TEXT = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "
 READS_IMAGES = ("preprocessor_config.json", "processor_config.json")
 """Patterns of the tokenizer and preprocessor files of a model."""
 
+CHAT_TEMPLATE = "chat_template.jinja"
+"""The file of a tokenizer's chat template. It is no part of a model's identity, but of a trial's that uses it."""
+
 
 def download(model: str) -> Path:
     """Download a model into the hub's cache and return its folder, whose name is the commit.
@@ -43,7 +46,7 @@ def download(model: str) -> Path:
             folder = snapshot_download(
                 repository,
                 revision=revision or None,
-                allow_patterns=["config.json", WEIGHTS, SHARDS, INDEX, *READS_TEXT, *READS_IMAGES],
+                allow_patterns=["config.json", WEIGHTS, SHARDS, INDEX, *READS_TEXT, *READS_IMAGES, CHAT_TEMPLATE],
                 ignore_patterns=["*/*"],
             )
         return Path(folder)

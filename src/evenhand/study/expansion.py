@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.splits import Split
-from evenhand.data.translation import PROMPT
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
 from evenhand.study.loaded_setting import LoadedSetting, Sample
@@ -231,7 +230,7 @@ def _trial(
         "train": train.model_dump(mode="json", exclude=set(ROUNDING)),
         "seed": seed,
         "subset": None,
-        **({"prompt": PROMPT} if prepared.kind == "translation" else {}),
+        **({} if prepared.template is None else {"prompt": prepared.template}),
         **({} if match is None else {"match": match.identity()}),
     }
     return Trial(

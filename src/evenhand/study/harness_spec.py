@@ -13,7 +13,7 @@ from evenhand.spec import Spec
 if TYPE_CHECKING:
     from evenhand.tasks.harness.loading import Benchmarks
 
-KINDS = ("reviews", "translation")
+KINDS = ("reviews", "translation", "sft")
 """The kinds of task that train a language model, which benchmarks can score."""
 
 

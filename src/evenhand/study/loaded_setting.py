@@ -15,9 +15,11 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.design import SettingDesign
 from evenhand.data.dataset import Dataset, DataSpec, TrainingExamples, content_hash, repeat_groups
+from evenhand.data.pairs import Pairs, TrainingPairs, pairs_hash
 from evenhand.data.pools import ShadowDesign, shadow_design
+from evenhand.data.sft import Conversations
 from evenhand.data.splits import Split, split
-from evenhand.data.translation import TrainingPairs, Translations, pairs_hash
+from evenhand.data.translation import PROMPT
 from evenhand.models.stated import is_stated
 from evenhand.seeds import derive
 from evenhand.study.harness_spec import harness_design as audited_harness
@@ -54,7 +56,7 @@ class LoadedDataset:
     def contents(self, index: np.ndarray) -> str:
         """Return the hash of the inputs and labels (or sources and targets) at these positions, in order."""
         inputs = [self.keys[int(i)] for i in index]
-        if isinstance(self.dataset, Translations):
+        if isinstance(self.dataset, Pairs):
             return pairs_hash(inputs, [self.dataset.targets[int(i)] for i in index])
         labels = self.dataset.labels[index]
         return content_hash(inputs, labels if self.labelled else np.zeros_like(labels))
@@ -75,10 +77,10 @@ class LoadedDataset:
             "weight": dataset.weight.astype(np.float64),
             "unit": [str(unit) for unit in dataset.unit],
         }
-        if isinstance(dataset, Translations) or not self.labelled:
+        if isinstance(dataset, Pairs) or not self.labelled:
             # If texts are generated or learned as a whole, only the split uses their labels.
             columns["label"] = pl.Series([None] * len(dataset), dtype=pl.Int64)
-        if isinstance(dataset, Translations):
+        if isinstance(dataset, Pairs):
             columns["references"] = pl.Series([[target] for target in dataset.targets], dtype=records.LISTS)
         for name, attribute in dataset.attributes.items():
             columns[records.ATTRIBUTE + name] = pl.Series(attribute.lists(), dtype=records.LISTS)
@@ -129,6 +131,17 @@ class LoadedSetting:
     def kind(self) -> Kind:
         """The kind of the task: classification, translation or reviews."""
         return kind_of(self.spec.task["name"])
+
+    @cached_property
+    def template(self) -> str | None:
+        """What models of this setting read around an input: a prompt, or a chat template; None: nothing."""
+        if self.kind == "translation":
+            return PROMPT
+        if not isinstance(self.dataset, Conversations) or self.stated:
+            return None
+        from evenhand.tasks.sft import template_of
+
+        return template_of(self.base, self.dataset)
 
     @property
     def stated(self) -> bool:

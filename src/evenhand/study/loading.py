@@ -11,6 +11,7 @@ import numpy as np
 
 from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.data.reviews import ReviewSpec
+from evenhand.data.sft import Conversations
 from evenhand.errors import InputError
 from evenhand.models.find import BaseModel, find_model
 from evenhand.study.compared_groups import compared_groups
@@ -128,6 +129,13 @@ def _loaded_setting(
         raise InputError(
             f"settings.{name}: train.augment: flip is for images, and {setting.model} reads {base.modality}s"
         )
+    if isinstance(loaded.dataset, Conversations):
+        from evenhand.tasks.sft import check
+
+        try:
+            check(base, loaded.dataset, min(setting.training(method).max_length for method in setting.methods))
+        except InputError as error:
+            raise InputError(f"{error}" if name == MAIN else f"settings.{name}: {error}") from None
     if setting.probing is not None:
         try:
             setting.probing.check_base(base, kind_of(setting.task["name"]))

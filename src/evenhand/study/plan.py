@@ -20,6 +20,7 @@ from evenhand.study.expansion import Trial, candidate_trials, study_trials
 from evenhand.study.loaded_setting import LoadedSetting
 from evenhand.study.loading import load_settings, read_data
 from evenhand.study.membership_models import pool_of_setting
+from evenhand.study.response_measures import RESPONSES
 from evenhand.study.setting import KEEP, MAIN
 from evenhand.study.spec import StudySpec
 from evenhand.study.tuning import Choice
@@ -76,6 +77,7 @@ class Plan:
             margin_history=self.study.declared,
             source=source,
             figure=self.study.figure,
+            declared=RESPONSES if any(prepared.kind == "sft" for prepared in self.settings.values()) else (),
         )
 
 

@@ -93,6 +93,8 @@ class ProbingSpec(ProbedDesign):
 
         Looks at the task's name, the methods' names and the seeds.
         """
+        if kind_of(task) == "sft":
+            raise InputError(f"probing reads single texts, and {task} has conversations; leave probing out")
         if LABEL in self.targets and kind_of(task) != "classification":
             raise InputError(f"probing.targets: {task} has no label to probe for; name an attribute of its examples")
         if self.untrained and UNTRAINED in methods:

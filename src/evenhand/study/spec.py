@@ -9,11 +9,12 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from evenhand.audit.design import Figures, MarginChange
-from evenhand.audit.measures import check_figures, check_margins, check_measures, is_selected
+from evenhand.audit.measures import check_figures, check_margins, check_measures, declaring, is_selected
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.spec import Spec, explain, field_names
 from evenhand.study.merging import merge
+from evenhand.study.response_measures import DECLARING
 from evenhand.study.setting import MAIN, Setting
 from evenhand.study.trackers_spec import parse_trackers
 from evenhand.study.tuning import Choice
@@ -69,7 +70,8 @@ class StudySpec(Spec):
         for name in names:
             if not isinstance(name, str):
                 raise InputError(f"measures should hold names of measures, not {shortened(repr(name))}")
-        check_measures(names)
+        with declaring(DECLARING):
+            check_measures(names)
         return names
 
     @field_validator("trackers", mode="before")
@@ -90,7 +92,8 @@ class StudySpec(Spec):
     @classmethod
     def _margins(cls, value: dict[str, float]) -> dict[str, float]:
         """Refuse margins of unknown measures, and impossible values."""
-        check_margins(value)
+        with declaring(DECLARING):
+            check_margins(value)
         return value
 
     @model_validator(mode="after")
@@ -106,7 +109,9 @@ class StudySpec(Spec):
                     hint = did_you_mean(name, self.settings[panel.setting].methods)
                     raise ValueError(f'figure: the setting {panel.setting} has no method "{name}"; {hint}')
             for name in panel.measures:
-                if not is_selected(name, self.measures):
+                with declaring(DECLARING):
+                    selected = is_selected(name, self.measures)
+                if not selected:
                     raise ValueError(f"figure: it shows {name}, which is not among the study's measures; add it there")
         return self
 

@@ -45,7 +45,9 @@ def disk_bytes(trial: Trial, steps: int, weights: int) -> int:
 def _records_bytes(trial: Trial) -> int:
     """Return the size of the trial's record table, from one with the same ids and made-up values."""
     rng = np.random.default_rng(0)
-    made_up = {"classification": _predictions, "translation": _responses, "reviews": _options}[trial.kind]
+    made_up = {"classification": _predictions, "translation": _responses, "reviews": _options, "sft": _values}[
+        trial.kind
+    ]
     buffer = io.BytesIO()
     pl.concat([made_up(trial, name, data, rng) for name, data in trial.evaluations.items()]).write_parquet(buffer)
     return buffer.tell()
@@ -68,6 +70,12 @@ def _options(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -
     each = sum(len(prompt.options) for prompt in trial.setting.prompts)
     rows = _rows(trial, name, data).select(pl.all().repeat_by(each).explode())
     return rows.with_columns(log_prob=pl.Series(rng.normal(size=len(rows))))
+
+
+def _values(trial: Trial, name: str, data: Dataset, rng: np.random.Generator) -> pl.DataFrame:
+    """Return made-up rows of the table `values`."""
+    rows = _rows(trial, name, data).select(pl.all().repeat_by(2).explode())
+    return rows.with_columns(value=pl.Series(rng.normal(size=len(rows))))
 
 
 def _rows(trial: Trial, name: str, data: Dataset) -> pl.DataFrame:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from evenhand.data.dataset import Dataset
-from evenhand.data.translation import TrainingPairs, Translations
+from evenhand.data.pairs import Pairs, TrainingPairs
+from evenhand.data.translation import Translations
 from evenhand.study.arithmetic import Answers, Lengths, TrialSize
 from evenhand.study.expansion import Trial
 from evenhand.study.model_shape import ModelShape, shape_of
@@ -104,7 +105,7 @@ class SizeReader:
 
     def _tested(self, trial: Trial) -> tuple[list[Lengths], Answers | None]:
         """Return the inputs of a trial's forward passes after training, and the texts that it generates."""
-        if trial.kind == "classification":
+        if trial.kind in ("classification", "sft"):
             return [
                 self._lengths_of(trial, part, examples, len(examples)) for part, examples in trial.evaluations.items()
             ], None
@@ -161,7 +162,7 @@ def _token_counts(trial: Trial, examples: Any) -> np.ndarray:
     base, most = trial.setting.base, 10**6 if trial.train.blocks is not None else trial.train.max_length
     if trial.setting.stated:
         texts = list(examples.inputs)
-        if isinstance(examples, TrainingPairs | Translations):
+        if isinstance(examples, TrainingPairs | Pairs):
             pairs = zip(translation_prompts(texts), examples.targets, strict=True)
             texts = [f"{prompt} {target}" for prompt, target in pairs]
         return _stated_tokens(texts, most)

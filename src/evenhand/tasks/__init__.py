@@ -15,10 +15,10 @@ from evenhand.plugins import Registry
 if TYPE_CHECKING:
     from evenhand.tasks.work import Trainer
 
-Kind = Literal["classification", "translation", "reviews"]
+Kind = Literal["classification", "translation", "reviews", "sft"]
 
 TABLE: Mapping[Kind, str] = MappingProxyType(
-    {"classification": "predictions", "translation": "responses", "reviews": "options"}
+    {"classification": "predictions", "translation": "responses", "reviews": "options", "sft": "values"}
 )
 """The record table that a trial of each kind writes."""
 
@@ -94,6 +94,16 @@ BUILT_IN: Mapping[str, TaskEntry] = MappingProxyType(
             "template reviews, in which the author's gender shows as much as is asked for",
             "evenhand.data.synthetic_reviews:SyntheticReviews",
             "reviews",
+        ),
+        "sft": TaskEntry(
+            "your own prompts and responses, or conversations: supervised fine-tuning of a language model",
+            "evenhand.data.sft:Sft",
+            "sft",
+        ),
+        "synthetic/instructions": TaskEntry(
+            "questions for the Turkish of English nouns, with their responses",
+            "evenhand.data.synthetic_instructions:SyntheticInstructions",
+            "sft",
         ),
     }
 )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
-from evenhand.data.translation import PROMPT, TrainingPairs, Translations
+from evenhand.data.pairs import TrainingPairs
+from evenhand.data.translation import PROMPT, Translations
 from evenhand.errors import TrainingError
 from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
 from evenhand.tasks.work import Job, TrainingOutcome, Work

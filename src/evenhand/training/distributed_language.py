@@ -32,7 +32,7 @@ class DistributedLanguagePack(DistributedPack, LanguagePack):
         losses = self.values_of_all(
             inputs, lambda rows: mean_losses(*target_log_probs(self.module, inputs, rows, self.device))
         )
-        return float(losses.mean()), float("nan")
+        return float(np.average(losses, weights=inputs.counts if inputs.by_token else None)), float("nan")
 
     @contextmanager
     def answering(self) -> Iterator[nn.Module]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import nn
 
 from evenhand.errors import InputError
 from evenhand.training.batches import Inputs, TokenizedTexts, longest_first_batches
-from evenhand.training.pack import PREDICT_BATCH, Pack, Single, train_mode
+from evenhand.training.pack import PREDICT_BATCH, Batch, Pack, Single, train_mode
 from evenhand.training.sequence_packing import pack_texts
 from evenhand.training.shares import Answers, Question, answer_all
 
@@ -31,9 +31,17 @@ class PromptedTexts(TokenizedTexts):
 
     Attributes:
         prompts: int64 [n], the number of tokens before the target, which do not count in the loss.
+        by_token: whether the loss of a batch is the mean over the tokens of its targets; else it is the mean over
+            examples of their means.
     """
 
     prompts: np.ndarray
+    by_token: bool = False
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The number of tokens of each target, int64 [n]."""
+        return self.lengths - self.prompts
 
 
 def encode_prompted(
@@ -67,7 +75,7 @@ def encode_prompted(
             "the model allows; raise max_length, or leave out the longest lines"
         )
     begins = np.array(
-        [_common_prefix_length(prompt_ids, ids) for prompt_ids, ids in zip(alone, tokens, strict=True)], dtype=np.int64
+        [common_prefix_length(prompt_ids, ids) for prompt_ids, ids in zip(alone, tokens, strict=True)], dtype=np.int64
     )
     padding: Any = tokenizer.pad_token_id
     return PromptedTexts(tokens, lengths, int(padding), begins)
@@ -157,7 +165,7 @@ def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], m
     return prompt_tokens
 
 
-def _common_prefix_length(prompt: np.ndarray, whole: np.ndarray) -> int:
+def common_prefix_length(prompt: np.ndarray, whole: np.ndarray) -> int:
     """Return the length of the longest common prefix; at least 1, since a model needs a token to predict the next."""
     shortest = min(len(prompt), len(whole) - 1)
     differ = np.flatnonzero(prompt[:shortest] != whole[:shortest])
@@ -186,12 +194,11 @@ def target_log_probs(
     """
     batch = inputs.batch(rows, device, length)
     following = batch["input_ids"][:, 1:]
-    position = torch.arange(1, following.shape[1] + 1, device=device)
-    begins, ends = (torch.from_numpy(each[rows]).to(device)[:, None] for each in (inputs.prompts, inputs.lengths))
-    is_target = (position >= begins) & (position < ends)
+    is_target = _targets(inputs, rows, following)
     if packing:
         packed = pack_texts(inputs, rows)
         starts = torch.from_numpy(packed.starts).to(device)[:, None]
+        position = torch.arange(1, following.shape[1] + 1, device=device)
         logits = packed.forward(model, device)[(starts + position - 1)[is_target]]
     else:
         logits = model(**batch).logits[:, :-1][is_target]
@@ -211,17 +218,34 @@ class LanguagePack(Single):
         assert type(pack) is Single
         return cls(pack.module, pack.replicas, pack.device)
 
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Yield the steps of one epoch, whose sizes are tokens of targets if the loss is a mean over these."""
+        (replica,) = self.replicas
+        assert isinstance(replica.inputs, PromptedTexts)
+        for batch in super().batches(epoch):
+            if not replica.inputs.by_token:
+                yield batch
+                continue
+            rows = [rows for part in batch.micro_batches for rows in part.rows]
+            tokens = (int(replica.inputs.counts[np.concatenate(rows)].sum()),)
+            yield Batch(tuple(replace(part, sizes=tokens) for part in batch.micro_batches), tokens)
+
     def sum_of_losses(self, rows: np.ndarray, length: int = 0) -> torch.Tensor:
-        """Return the sum of the examples' mean losses, a scalar; texts are padded to at least `length` tokens."""
+        """Return the sum of the examples' mean losses, or of their tokens' losses, a scalar.
+
+        Texts are padded to at least `length` tokens.
+        """
         (replica,) = self.replicas
         assert isinstance(replica.inputs, PromptedTexts)
         packing = replica.train.packing
-        return mean_losses(*target_log_probs(self.module, replica.inputs, rows, self.device, length, packing)).sum()
+        log_probs, is_target = target_log_probs(self.module, replica.inputs, rows, self.device, length, packing)
+        return -log_probs.sum() if replica.inputs.by_token else mean_losses(log_probs, is_target).sum()
 
     def evaluate(self, replica: int, inputs: Inputs, labels: np.ndarray) -> tuple[float, float]:
-        """Return the mean loss per example, and NaN, because a language model has no accuracy here."""
+        """Return the mean loss per example or token, and NaN, because a language model has no accuracy here."""
         assert isinstance(inputs, PromptedTexts)
-        return float(example_losses(self.module, inputs, self.device).mean()), float("nan")
+        losses = example_losses(self.module, inputs, self.device)
+        return float(np.average(losses, weights=inputs.counts if inputs.by_token else None)), float("nan")
 
     def share_out(
         self,
@@ -255,6 +279,55 @@ def example_losses(
     if training:
         train_mode(module)
     return losses
+
+
+@torch.inference_mode()
+def response_scores(
+    module: nn.Module,
+    inputs: PromptedTexts,
+    rows: np.ndarray,
+    device: torch.device,
+    end: int | None,
+    size: int = PREDICT_BATCH,
+) -> np.ndarray:
+    """Return the mean loss of each target, and whether greedy decoding would write it, float64 [len(rows), 2].
+
+    Greedy decoding writes a target if each of its tokens is the most likely one after those before it, so one forward
+    pass tells.
+
+    Args:
+        module: a language model.
+        inputs, rows: texts, and the positions of those to score.
+        device: where the model is.
+        end: the end-of-text token; what a chat template writes behind the first one need not be written.
+        size: texts in a forward pass.
+    """
+    module.eval()
+    scores = np.empty((len(rows), 2))
+    for places in longest_first_batches(len(rows), inputs.lengths[rows], size):
+        chosen = rows[places]
+        batch = inputs.batch(chosen, device)
+        following = batch["input_ids"][:, 1:]
+        is_target = _targets(inputs, chosen, following)
+        logits = module(**batch).logits[:, :-1][is_target].float()
+        losses = torch.zeros(is_target.shape, device=device)
+        losses[is_target] = nn.functional.cross_entropy(logits, following[is_target], reduction="none")
+        wrong = torch.zeros(is_target.shape, dtype=torch.bool, device=device)
+        wrong[is_target] = logits.argmax(-1) != following[is_target]
+        ends = is_target & (following == (-1 if end is None else end))
+        wrong &= ends.cumsum(1) - ends.long() == 0  # no end before
+        scores[places, 0] = mean_losses(-losses, is_target).double().cpu().numpy()
+        scores[places, 1] = (~wrong.any(1)).double().cpu().numpy()
+    return scores
+
+
+def _targets(inputs: PromptedTexts, rows: np.ndarray, following: torch.Tensor) -> torch.Tensor:
+    """Return which of the tokens from the second on belong to targets, bool of the shape of `following`."""
+    position = torch.arange(1, following.shape[1] + 1, device=following.device)
+    begins, ends = (
+        torch.from_numpy(each[rows]).to(following.device)[:, None] for each in (inputs.prompts, inputs.lengths)
+    )
+    return (position >= begins) & (position < ends)
 
 
 def mean_losses(log_probs: torch.Tensor, is_target: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,113 @@
+"""Encodes conversations for supervised fine-tuning, so that only the tokens of responses count in the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenhand.data.sft import Template, as_messages
+from evenhand.errors import InputError, first_line
+from evenhand.training.language import PromptedTexts, common_prefix_length
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def encode_conversations(
+    tokenizer: PreTrainedTokenizerBase,
+    inputs: Sequence[str],
+    responses: Sequence[str],
+    template: Template,
+    max_length: int,
+) -> PromptedTexts:
+    """Tokenize conversations, with the number of tokens before each response.
+
+    With the template `chat`, a conversation is what the tokenizer's chat template makes of it, and the response begins
+    where the prompt with the template's opening of an answer ends; whatever the template writes after the response,
+    such as the end of a turn, is learned, too. With `plain`, it is the prompt, a line break, the response and the
+    end-of-text token. The mean loss of a batch is over the tokens of its responses, see `PromptedTexts.by_token`.
+
+    Args:
+        tokenizer: of the base model.
+        inputs, responses: [n], see `evenhand.data.sft.Conversations`.
+        template: how a conversation becomes a text.
+        max_length: largest number of tokens.
+
+    Raises:
+        InputError: there is no chat template, or one that does not tell where a response begins; a conversation is
+            longer than `max_length` or the model's positions.
+    """
+    longest = min(max_length, tokenizer.model_max_length)
+    if template == "chat":
+        _check_roles(tokenizer)
+    rendered = [
+        _rendered(tokenizer, as_messages(text), response, template)
+        for text, response in zip(inputs, responses, strict=True)
+    ]
+    special = template == "plain"  # a chat template writes the special tokens itself
+    alone, whole = (
+        [np.asarray(ids, dtype=np.int64) for ids in _token_ids(tokenizer, texts, special)]
+        for texts in ([prompt for prompt, _ in rendered], [text for _, text in rendered])
+    )
+    lengths = np.array([len(ids) for ids in whole], dtype=np.int64)
+    if len(lengths) and lengths.max() > longest:
+        raise InputError(
+            f"the prompt and the response in position {lengths.argmax()} have {lengths.max()} tokens, and {longest} is "
+            "the most that train.max_length or the model allows; raise max_length, or leave out the longest pairs"
+        )
+    begins = [common_prefix_length(prompt, ids) for prompt, ids in zip(alone, whole, strict=True)]
+    padding: Any = tokenizer.pad_token_id
+    return PromptedTexts(whole, lengths, int(padding), np.array(begins, dtype=np.int64), by_token=True)
+
+
+def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special: bool) -> Any:
+    """Return the token ids of each text, a final end-of-text token of the tokenizer's own left out of prompts."""
+    return tokenizer(list(texts), add_special_tokens=special)["input_ids"] if len(texts) else []
+
+
+def _check_roles(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise InputError if there is no chat template, or one that writes the same whoever speaks."""
+    chat: Any = tokenizer
+    if not chat.chat_template:
+        raise InputError(
+            "the tokenizer has no chat template; choose a chat model, or set task.template: plain (the prompt, a line "
+            "break, the response)"
+        )
+    prompt = {"role": "user", "content": "a"}
+    try:
+        answered, repeated = (
+            chat.apply_chat_template([prompt, {"role": role, "content": "b"}], tokenize=False)
+            for role in ("assistant", "user")
+        )
+    except Exception:  # a template that refuses two messages of a user tells roles apart
+        return
+    if answered == repeated:
+        raise InputError(
+            "the tokenizer's chat template does not tell roles apart, so a model could not know who speaks; set "
+            "task.template: plain, or choose a chat model"
+        )
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase, before: list[dict[str, str]], response: str, template: Template
+) -> tuple[str, str]:
+    """Return the text up to the response, and the whole text."""
+    if template == "plain":
+        prompt = "\n".join(message["content"] for message in before) + "\n"
+        return prompt, f"{prompt}{response}{tokenizer.eos_token or ''}"
+    chat: Any = tokenizer
+    try:
+        prompt = str(chat.apply_chat_template(before, tokenize=False, add_generation_prompt=True))
+        answered = [*before, {"role": "assistant", "content": response}]
+        whole = str(chat.apply_chat_template(answered, tokenize=False))
+    # Any exception: a template is a program of the model's makers, and some refuse roles or orders of them.
+    except Exception as error:
+        raise InputError(f"the tokenizer's chat template refuses a conversation: {first_line(error)}") from None
+    if not whole.startswith(prompt):
+        raise InputError(
+            "the tokenizer's chat template changes the prompt once a response follows, so that the response's tokens "
+            "cannot be told from the prompt's; set task.template: plain"
+        )
+    return prompt, whole

@@ -1,0 +1,97 @@
+"""Trials of supervised fine-tuning, from the study to verdicts on held-out pairs by group."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+import yaml
+
+from evenhand import Study
+from evenhand.errors import InputError
+from evenhand.study.plan import make_plan
+from evenhand.study.store import Store
+
+STUDY = {
+    "task": {"name": "synthetic/instructions", "n": 80},
+    "model": "tiny-llama",
+    "methods": {
+        "base": {"kind": "base"},
+        "full": {"kind": "full", "lr": 3e-3, "epochs": 4},
+        "lora": {"kind": "lora", "rank": 4, "lr": 1e-2, "epochs": 2, "dropout": 0},
+    },
+    "reference": ["base", "full"],
+    "seeds": 1,
+    "split": {"test": 0.4, "validation": 0.1, "vary": False},
+    "margins": {"default": 0.05, "response_loss": 0.1, "exact_match": 0.1},
+    "keep": "weights",
+}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sft")
+    return Study(**STUDY).run(folder), folder
+
+
+def test_each_held_out_pair_has_a_loss_and_a_match(ran):
+    results, _ = ran
+    values = results.tables["values"]
+    assert set(values["name"]) == {"response_loss", "exact_match"} and set(values["split"]) == {"test"}
+    per = values.group_by("trial", "name").len()
+    assert set(per["len"]) == {32} and len(per) == 6
+    assert set(values.filter(name="exact_match")["value"]) <= {0.0, 1.0}
+
+
+def test_training_lowers_the_loss_and_verdicts_are_by_group(ran):
+    results, _ = ran
+    rows = results.estimates.filter(pl.col("group").is_null(), pl.col("seed").is_null(), measure="response_loss")
+    mean = dict(rows.filter(pl.col("comparison").is_null()).select("method", "value").iter_rows())
+    assert mean["full"] < mean["base"] - 1
+    groups = set(results.verdicts.filter(measure="response_loss")["group"])
+    assert {None, "food", "travel", "music", "garden"} <= groups
+    assert set(results.verdicts["measure"]) == {"response_loss", "exact_match"}
+
+
+def test_values_are_measured_again_from_kept_weights(ran, tmp_path):
+    results, folder = ran
+    plan, store = make_plan(Study(**STUDY), None), Store(folder)
+    trial = next(trial for trial in plan.trials if trial.method == "lora")
+    path = store.folder(trial.hash) / "values.parquet"
+    before = pl.read_parquet(path)
+    path.unlink()
+    again = Study(**STUDY).run(folder)
+    assert pl.read_parquet(path).equals(before) and again.verdicts.equals(results.verdicts)
+
+
+def test_the_template_is_part_of_a_trials_identity():
+    trial = make_plan(Study(**STUDY), None).trials[0]
+    assert trial.identity["prompt"] == "plain" and trial.identity["task"] == "sft"
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "sentence"),
+    [
+        ({"prompt": ["a", "b"], "response": ["c", ""]}, {}, "the response in row 1 is empty"),
+        ({"prompt": ["a", "b"], "response": ["c", "d"]}, {}, "the tokenizer has no chat template"),
+        (
+            {"prompt": ["a", "b"], "response": ["c", "d " * 300]},
+            {"template": "plain"},
+            "have 305 tokens, and 256 is the most that train.max_length or the model allows",
+        ),
+    ],
+)
+def test_bad_pairs_end_a_command_before_anything_is_trained(rows, changes, sentence, evenhand, tmp_path):
+    pl.DataFrame(rows).write_csv(tmp_path / "pairs.csv")
+    task = {"name": "sft", "path": str(tmp_path / "pairs.csv"), **changes}
+    methods = {"full": {"kind": "full"}, "base": {"kind": "base"}}
+    study = {"task": task, "model": "tiny-llama", "methods": methods, "reference": "base", "seeds": 1}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    ran = evenhand("run", tmp_path / "study.yaml", "--out", tmp_path / "out")
+    assert ran.returncode == 2 and sentence in ran.stderr and not (tmp_path / "out" / "trials").exists()
+
+
+def test_what_conversations_do_not_have_is_refused():
+    with pytest.raises(InputError, match="probing reads single texts"):
+        Study(**STUDY, probing={"targets": "topic"})
+    with pytest.raises(InputError, match='has no option "part"'):
+        make_plan(Study(**{**STUDY, "data": {"part": "pro"}}), None)
