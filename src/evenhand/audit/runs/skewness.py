@@ -16,6 +16,7 @@ from evenhand.audit.measures.influence import Unbounded
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.means import MOST_SKEWED, SkewedMean, skewness_of
 
+NO_SPREAD = "the values do not vary: there is no spread to judge by"
 ALLOWED = "the interval allows for the skewness of the values"
 
 
@@ -45,6 +46,8 @@ def doubts_on(
     """
     if unbounded is None:
         return ()
+    if not variance > 0:
+        return (NO_SPREAD,)
     if units < unbounded.least_units:
         few = f"fewer than {unbounded.least_units} units do not show how skewed the values are: not judged"
         return (f"{few}; {unbounded.remedy}",)
