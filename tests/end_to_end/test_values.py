@@ -72,6 +72,9 @@ def test_the_folders_of_two_audits_of_values_are_compared(evenhand: Callable, ta
     done = evenhand("compare", tables / "may", tables / "june", "--out", tables / "both.html")
     assert done.returncode == 0, done.stderr
     assert "equivalent → worse in 1" in done.stdout and "toxicity, gap" in (tables / "both.html").read_text()
+    assert f"tested on the same {N} examples" in done.stdout and "worse" in done.stdout.splitlines()[1]
+    done = evenhand("compare", tables / "may", tables / "may", "--out", tables / "both.html")
+    assert done.returncode == 2
 
 
 def test_a_regression_goes_from_the_command_line_through_reports_gate_and_verification(

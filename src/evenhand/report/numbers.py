@@ -49,7 +49,8 @@ def numbers_chart(
     points = "" if rows["seed"].drop_nulls().n_unique() == 1 else "points: mean over seeds; "
     names = [each.name for part in PARTS for each in shown_in(part)] if measure is None else [measure]
     rows = rows.filter(pl.col("seed").is_null(), pl.col("measure").is_in(names))
-    rows = rows.filter(pl.col("measure") == rows["measure"].first())
+    present = set(rows["measure"])
+    rows = rows.filter(pl.col("measure") == next((name for name in names if name in present), ""))
     rows, attribute = choose_attribute(rows, attribute)
     if rows.is_empty():
         raise InputError(f"there are no {measure or 'values'} of {setting} to draw")

@@ -217,7 +217,7 @@ def test_bad_labels_are_refused():
 def test_bad_predictions_are_refused():
     refused(alone(), "name the column of predictions", label="y", groups=["sex"])
     refused(alone(yhat=pl.lit(2)), '"2" in row 0', "0, 1", **ONE)
-    refused(alone(yhat=pl.col("p")), "none of the classes", **ONE)
+    refused(alone(yhat=pl.col("p")), "holds fractions, not classes", **ONE)
     refused(alone(yhat=pl.lit(None, dtype=pl.Int64)), "empty in 60 of 60 rows", **ONE)
 
 

@@ -84,6 +84,7 @@ def test_missing_values_are_left_out_counted_and_named_by_group(missing):
         (with_value(3, "high"), {"value": "sex"}, 'says "f" in row 0; numbers are needed'),
         (with_value(3, math.inf), {"value": "toxicity"}, "is inf in row 3; finite numbers are needed"),
         (table(toxicity=[None] * N), {"value": "toxicity"}, "is empty in every row"),
+        (with_value(3, 1e200), {"value": "toxicity"}, "numbers of the size of 1e[+]200.*choose another unit"),
         (with_value(3, 1.5), {"value": "toxicity", "range": (0, 1)}, r"is 1.5 in row 3, outside of the declared range"),
         (with_value(3, 0.0), {"value": "toxicity", "scale": "log"}, "is 0 in row 3; only numbers above 0 have a logar"),
         (None, {"value": "toxicity", "range": (1, 0)}, "goes from a number to a larger one, not from 1 to 0"),

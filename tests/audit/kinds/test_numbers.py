@@ -153,6 +153,13 @@ def test_ranks_compare_groups_with_each_other_and_not_models():
     assert gap == pytest.approx(2 * share - 1)
 
 
+@pytest.mark.parametrize("scale", ["identity", "log", "rank"])
+def test_a_constant_shows_no_difference(scale):
+    rows = audited(people().with_columns(toxicity=pl.lit(0.1)), range=None, scale=scale).verdicts
+    assert rows["contrast"].to_list() == [0.0] * len(rows)
+    assert set(rows["verdict"]) == {"inconclusive"}
+
+
 def test_units_are_resampled_whole():
     once = people()
     copies = pl.concat([once] * 4)

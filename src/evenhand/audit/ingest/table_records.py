@@ -16,54 +16,18 @@ from evenhand.audit.ingest.against import compared_with
 from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
 from evenhand.audit.ingest.coverage import copies, coverage
-from evenhand.audit.ingest.membership_scores import Scored, scored, scored_tables
+from evenhand.audit.ingest.membership_scores import Scored, scored_tables
 from evenhand.audit.ingest.pairing import Pairing, pair
-from evenhand.audit.ingest.predictions import Outcomes, outcomes
-from evenhand.audit.ingest.suspicions import one_role_each, spellings, warnings_on
+from evenhand.audit.ingest.predictions import Outcomes
+from evenhand.audit.ingest.request import SETTING, TableRequest, several
+from evenhand.audit.ingest.suspicions import spellings, warnings_on
+from evenhand.audit.ingest.table_contents import TableContents
 from evenhand.audit.ingest.trials import Runs, references, runs
-from evenhand.audit.ingest.values import (
-    PredictedNumbers,
-    ValueColumn,
-    predicted_numbers,
-    value_columns,
-    values_table,
-)
+from evenhand.audit.ingest.values import ValueColumn, values_table
 from evenhand.audit.measures import check_margins, declaring, select
 from evenhand.errors import InputError
 
-SETTING = "table"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableRequest:
-    """The keywords of `evenhand.audit.ingest.table.audit`, which describes them."""
-
-    label: str | None = None
-    prediction: str | None = None
-    probability: str | Sequence[str] | None = None
-    groups: str | Sequence[str] = ()
-    positive: object | None = None
-    favourable: Literal["positive", "negative"] | None = None
-    method: str | None = None
-    seed: str | None = None
-    reference: str | Sequence[str] | None = None
-    example: str | None = None
-    unit: str | None = None
-    weight: str | None = None
-    margins: Mapping[str, float] | None = None
-    measures: Sequence[str] | None = None
-    comparison: Literal["gap"] | None = None
-    against: str | Sequence[str] | None = None
-    split: Literal["fixed", "varying"] | None = None
-    test_share: float | None = None
-    member: str | None = None
-    score: str | None = None
-    task: Literal["classification", "regression"] = "classification"
-    value: str | Sequence[str] | None = None
-    more_is: str | Mapping[str, str] | None = None
-    range: Sequence[float] | Mapping[str, Sequence[float]] | None = None
-    scale: str | Mapping[str, str] | None = None
-    source: str = "table"
+__all__ = ["SETTING", "TableRecords", "TableRequest", "records_from_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,63 +41,6 @@ class TableRecords:
     members: pl.DataFrame
     scores: pl.DataFrame
     design: Design
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """What a table says of its examples and models, besides groups.
-
-    Attributes:
-        predicted: labels and predicted classes; None where no classes were predicted.
-        numbers: labels and predictions of a regression; None of another task.
-        values: columns of values.
-        membership: members and an attack's scores; None where they are not named.
-    """
-
-    predicted: Outcomes | None
-    numbers: PredictedNumbers | None
-    values: tuple[ValueColumn, ...]
-    membership: Scored | None
-
-    @classmethod
-    def of(cls, columns: Columns, request: TableRequest) -> _Read:
-        """Read the columns that are named. Raises InputError where they name nothing to audit, or contradict."""
-        one_role_each(columns, request.label, _other_roles(request))
-        membership, names = scored(columns, request.member, request.score), _several(request.value)
-        regression = _is_regression(request)
-        limits = None if regression and not names else request.range
-        values = value_columns(columns, names, request.more_is, limits, request.scale)
-        if regression:
-            numbers = predicted_numbers(columns, str(request.label), request.prediction, _of_regression(request))
-            return cls(None, numbers, values, membership)
-        return cls(_outcomes(columns, request, membership, values), None, values, membership)
-
-    @property
-    def of_groups(self) -> bool:
-        """Whether groups are compared."""
-        return self.predicted is not None or self.numbers is not None or bool(self.values)
-
-    @property
-    def task(self) -> str:
-        """What a report says was given; empty for predictions."""
-        if self.predicted or self.numbers:
-            return ""
-        return "values as given" if self.values else "membership scores as given"
-
-    @property
-    def labels(self) -> pl.Series | None:
-        """The labels as texts, str [n]; None where there are none."""
-        known = self.predicted or self.numbers
-        return None if known is None else known.labels
-
-    @property
-    def design(self) -> Design:
-        """A design that declares the measures of these columns."""
-        regression = None if self.numbers is None else self.numbers.design
-        return Design(
-            settings={SETTING: SettingDesign(regression=regression)},
-            declared=tuple(column.measure for column in self.values),
-        )
 
 
 def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
@@ -150,18 +57,18 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         InputError: one sentence about the first error in the table or the request.
     """
     columns = Columns.of(frame, request.source)
-    read = _Read.of(columns, request)
+    read = TableContents.of(columns, request)
     predicted, membership, declared = read.predicted, read.membership, read.design
     with declaring(declared):
         margins = _margins(request.margins or {})
-        measures = _measures(_several(request.measures), [column.name for column in read.values])
+        measures = _measures(several(request.measures), [column.name for column in read.values])
     if membership is not None and request.weight is not None:
         raise InputError(
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
         )
-    names = _several(request.groups)
+    names = several(request.groups)
     groups = attributes(columns, names) if names or membership is None else {}
-    asked = _several(request.against)
+    asked = several(request.against)
     compared = {name: values.names for name, values in groups.items()} if asked and read.of_groups else {}
     against, elsewhere = compared_with(asked, compared)
     _check_ranks(read.values, against)
@@ -170,7 +77,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
     suspicions = spellings(predicted, groups, table_runs.rows)
     suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
-    chosen = references(_several(request.reference), table_runs.methods, request.method)
+    chosen = references(several(request.reference), table_runs.methods, request.method)
     holds = "prediction" if predicted or read.numbers else "row"
     known = coverage(table_runs.rows, pairing, chosen, groups, holds)
     warnings = (
@@ -208,32 +115,6 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             source=request.source,
         ),
     )
-
-
-def _other_roles(request: TableRequest) -> list[tuple[str, str | None]]:
-    """The columns that are named in roles other than that of the label, (role, column)."""
-    single = ("prediction", "method", "seed", "example", "weight", "member", "score")
-    named = [(role, getattr(request, role)) for role in single]
-    named += [("probability", name) for name in _several(request.probability)]
-    named += [("value", name) for name in _several(request.value)]
-    return named + [("group", name.rpartition("=")[2]) for name in _several(request.groups)]
-
-
-def _outcomes(
-    columns: Columns, request: TableRequest, membership: Scored | None, values: Sequence[ValueColumn]
-) -> Outcomes | None:
-    """Labels and predictions; None where only membership or values are audited."""
-    probability = _several(request.probability)
-    if request.label is not None:
-        return outcomes(columns, request.label, request.prediction, probability, request.positive)
-    if membership is None and not values:
-        raise InputError(
-            f"{columns.source}: name the column of labels (label), one of values (value), or those of membership and "
-            "of an attack's scores (member and score)"
-        )
-    if request.prediction is not None or probability:
-        raise InputError(f"{columns.source}: predictions are named and labels are not; name the column of labels too")
-    return None
 
 
 def _facts(
@@ -294,7 +175,7 @@ def _setting(
     chosen: tuple[str, ...],
     table_runs: Runs,
     pairing: Pairing,
-    read: _Read,
+    read: TableContents,
     suspicions: Sequence[str],
 ) -> SettingDesign:
     methods, predicted, membership = table_runs.methods, read.predicted, read.membership
@@ -339,28 +220,6 @@ def _measures(names: tuple[str, ...], values: Sequence[str]) -> tuple[str, ...]:
     return tuple(measure.name for kind in KINDS for measure in select([*names, *values], kind))
 
 
-def _is_regression(request: TableRequest) -> bool:
-    """Whether labels are numbers. Raises InputError for another task, or options that numbers do not have."""
-    tasks = ("classification", "regression")
-    if request.task not in tasks:
-        raise InputError(f"task should be {' or '.join(tasks)}, not {request.task!r}")
-    if request.task == "classification":
-        return False
-    if request.label is None:
-        raise InputError("task regression: name the column of true numbers (label)")
-    for name in ("probability", "positive", "favourable"):
-        if getattr(request, name) not in (None, ()):
-            raise InputError(f"task regression: {name} is about classes; leave it out")
-    return True
-
-
-def _of_regression(request: TableRequest) -> Any:
-    """The range of labels and predictions; where values are named, too, a range by column is theirs alone."""
-    if isinstance(request.range, Mapping):
-        return request.range.get(str(request.label))
-    return request.range
-
-
 def _check_ranks(values: Sequence[ValueColumn], against: Mapping[str, str]) -> None:
     """Refuse ranks where groups are compared with others than their rest."""
     for column in values:
@@ -379,9 +238,3 @@ def _weights(columns: Columns, name: str) -> np.ndarray:
 def _margins(margins: Mapping[str, float]) -> dict[str, float]:
     check_margins(margins)
     return {name: float(margin) for name, margin in margins.items()}
-
-
-def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    if names is None:
-        return ()
-    return tuple(map(str, names)) if isinstance(names, Sequence) and not isinstance(names, str) else (str(names),)

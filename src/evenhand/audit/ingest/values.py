@@ -19,6 +19,7 @@ from evenhand.errors import InputError, did_you_mean
 
 MORE_IS = ("worse", "better", "neither")
 SCALES = ("identity", "log", "rank")
+_LARGEST = 1e60
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +120,7 @@ def predicted_numbers(columns: Columns, label: str, prediction: str | None, limi
     read = {}
     for role, name in (("label", label), ("prediction", prediction)):
         read[role] = columns.numbers(name, role)
+        _check_size(columns, name, role, read[role])
         _check_range(columns, name, role, read[role], found)
     design = RegressionDesign(label=label, prediction=prediction, range=found, digits=_digits(read["label"]))
     return PredictedNumbers(design, read["label"], read["prediction"])
@@ -151,6 +153,7 @@ def _value_column(columns: Columns, name: str, more_is: Any, limits: Range | Non
     known = numbers[~np.isnan(numbers)]
     if not len(known):
         raise InputError(f"{columns.subject(name, 'value')} is empty in every row")
+    _check_size(columns, name, "value", known)
     _check_range(columns, name, "value", numbers, limits)
     scale = scale or "identity"
     if scale == "log" and (known <= 0).any():
@@ -202,6 +205,16 @@ def _range(name: str, given: Any) -> Range:
     return low, high
 
 
+def _check_size(columns: Columns, name: str, role: str, numbers: np.ndarray) -> None:
+    """Refuse numbers whose squares or cubes floats cannot hold."""
+    largest = float(np.abs(numbers).max())
+    if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+        raise InputError(
+            f"{columns.subject(name, role)} holds numbers of the size of {largest:.0e}; an audit takes sizes from "
+            f"{1 / _LARGEST:.0e} to {_LARGEST:.0e}: choose another unit"
+        )
+
+
 def _check_range(columns: Columns, name: str, role: str, numbers: np.ndarray, limits: Range | None) -> None:
     if limits is None:
         return
@@ -217,4 +230,4 @@ def _check_range(columns: Columns, name: str, role: str, numbers: np.ndarray, li
 def _digits(numbers: np.ndarray) -> int:
     """Decimals that show about a hundredth of the numbers' standard deviation."""
     spread = float(numbers.std())
-    return min(max(2 - math.floor(math.log10(spread)), 0), 9) if spread > 0 else 3
+    return min(max(2 - math.floor(math.log10(spread)), 0), 12) if spread > 0 else 3

@@ -33,13 +33,13 @@ def mean_of(
     if not len(rows):
         return undefined(NO_VALUES)
     weights = data.weight[rows] / data.weight[rows].sum()
-    value = float(weights @ numbers[rows])
+    value, moves = _mean(weights, numbers[rows])
     largest = float(weights.max())
     steps = None if limits is None else Steps(largest * (limits[1] - value), largest * (value - limits[0]))
     return Influence(
         value,
         rows,
-        weights * (numbers[rows] - value),
+        moves,
         weights,
         np.ones(len(rows), dtype=bool),
         len(rows),
@@ -83,10 +83,17 @@ class RankOf:
             return undefined(NO_REST)
         weights = data.weight[subset.rows] / data.weight[subset.rows].sum()
         placements = _placements(data.predicted[subset.rows], data.predicted[subset.others], data.weight[subset.others])
-        value = float(weights @ placements)
-        influence = 2 * weights * (placements - value)
+        value, moves = _mean(weights, placements)
         smallest = min(data.count(subset.rows), data.count(subset.others))
-        return Influence(value, subset.rows, influence, weights, np.ones(len(weights), dtype=bool), smallest)
+        return Influence(value, subset.rows, 2 * moves, weights, np.ones(len(weights), dtype=bool), smallest)
+
+
+def _mean(weights: np.ndarray, numbers: np.ndarray) -> tuple[float, np.ndarray]:
+    """The weighted mean, and each number's influence on it: exactly 0 where all are equal, whatever rounding says."""
+    if (numbers == numbers[0]).all():
+        return float(numbers[0]), np.zeros(len(numbers))
+    value = float(weights @ numbers)
+    return value, weights * (numbers - value)
 
 
 def _placements(numbers: np.ndarray, others: np.ndarray, weight: np.ndarray) -> np.ndarray:

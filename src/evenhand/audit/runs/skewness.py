@@ -20,6 +20,7 @@ from evenhand.stats.differences import Interval
 from evenhand.stats.few_runs import Wider
 from evenhand.stats.means import MOST_SKEWED, SkewedMean, skewness_of
 
+NO_SPREAD = "the values do not vary: there is no spread to judge by"
 ALLOWED = "the interval allows for the skewness of the values"
 
 
@@ -78,6 +79,8 @@ class SkewnessAllowance(Allowance):
             units: of its smaller side.
         """
         least, remedy = self.unbounded.least_units, self.unbounded.remedy
+        if not variance > 0:
+            return (NO_SPREAD,)
         if units < least:
             return (f"fewer than {least} units do not show how skewed the values are: not judged; {remedy}",)
         if sum(abs(skewness_of(side, variance)) for side in sides) > MOST_SKEWED:

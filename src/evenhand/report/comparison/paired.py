@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.design import DeclaredMeasure, Design, SettingDesign
 from evenhand.audit.evaluation import NOT_AUDITED
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
@@ -56,12 +56,14 @@ class _Part:
 
     Attributes:
         predictions: final ones of audited splits, with the `seed` of their run.
+        values: the same of numbers.
     """
 
     folder: Folder
     examples: pl.DataFrame
     trials: pl.DataFrame
     predictions: pl.DataFrame
+    values: pl.DataFrame
     design: SettingDesign
 
     @property
@@ -69,13 +71,20 @@ class _Part:
         """The names of the attributes."""
         return records.attributes(self.examples)
 
-    def of(self, seeds: Sequence[int]) -> pl.DataFrame:
-        """Return the predictions of some seeds."""
-        return self.predictions.filter(pl.col("seed").is_in(seeds))
+    @property
+    def declared(self) -> tuple[DeclaredMeasure, ...]:
+        """The measures of its values."""
+        return tuple(one for one in self.folder.results.design.declared if one.kind == "values")
+
+    def of(self, seeds: Sequence[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the predictions and the values of some seeds."""
+        of_seeds = pl.col("seed").is_in(seeds)
+        return self.predictions.filter(of_seeds), self.values.filter(of_seeds)
 
     def tested(self) -> dict[int, frozenset[tuple[str, str]]]:
         """Return the examples that each seed was tested on, with their split."""
-        parts = self.predictions.select("seed", "split", "example").partition_by("seed", as_dict=True)
+        rows = pl.concat([each.select("seed", "split", "example") for each in (self.predictions, self.values)])
+        parts = rows.unique().partition_by("seed", as_dict=True)
         return {int(key[0]): frozenset(rows.select("split", "example").rows()) for key, rows in parts.items()}
 
 
@@ -129,9 +138,13 @@ def _pair(base: _Part, part: _Part, setting: str, method: str) -> Pair:
     own |= {"membership": None, "asked": None, "harness": None, "probed": None}
     first, second = base.folder.results.design, part.folder.results.design
     same = first.margins == second.margins
+    declared = tuple(one for one in base.declared if one in part.declared)
+    regression = base.design.regression
+    numbers = [one.name for one in declared] + ([regression.label, regression.prediction] if regression else [])
     design = Design(
         settings={setting: base.design.model_copy(update=own)},
         measures=first.measures,
+        declared=declared,
         margins=first.margins if same else {},
         support=first.support,
         alpha=first.alpha,
@@ -139,15 +152,17 @@ def _pair(base: _Part, part: _Part, setting: str, method: str) -> Pair:
     )
     left_out = [f"{records.ATTRIBUTE}{name}" for name in base.attributes if name not in part.attributes]
     examples = base.examples.drop(left_out).with_columns(setting=pl.lit(setting))
-    trials, predictions = [], []
+    trials, predictions, values = [], [], []
     for each in (base, part):
         mark = pl.lit(f"{each.folder.label}/") + pl.col("trial")
         names = {"setting": pl.lit(setting), "method": pl.lit(each.folder.label), "trial": mark}
         trials.append(each.trials.filter(pl.col("seed").is_in(seeds)).with_columns(**names))
-        predictions.append(each.of(seeds).drop("seed").with_columns(trial=mark))
-    rows = records.stacked(predictions)
-    results = Results.compute(examples, pl.concat(trials, how="diagonal"), rows, design)
-    tested = rows["example"].n_unique()
+        of_classes, of_numbers = (rows.drop("seed").with_columns(trial=mark) for rows in each.of(seeds))
+        predictions.append(of_classes)
+        values.append(of_numbers.filter(pl.col("name").is_in(numbers)))
+    rows, of_both = records.stacked(predictions), pl.concat(values)
+    results = Results.compute(examples, pl.concat(trials, how="diagonal"), rows, design, values=of_both)
+    tested = pl.concat([rows["example"], of_both["example"]]).n_unique()
     return Pair(setting, method, labels[1], labels[0], tuple(seeds), tested, same, results.verdicts, design)
 
 
@@ -158,19 +173,21 @@ def _methods_of(folder: Folder, setting: str) -> list[str]:
 
 
 def _part(folder: Folder, setting: str, method: str) -> _Part:
-    """Return the records of one method. Raises InputError if it has no predictions of classes that can be read."""
+    """Return the records of one method. Raises InputError if it has neither predictions that can be read nor values."""
     results = folder.results
     own = next((name for name, key in folder.methods.items() if key == method), method)
     trials = results.trials.filter(setting=setting, role="study", status="done", method=own)
     design = results.design.settings[setting]
     examples = results.examples.filter(setting=setting)
-    if design.kind != "classification" or examples["label"].null_count() == len(examples):
-        raise InputError("only predictions of classes are paired between folders")
+    predicted = design.kind == "classification" and examples["label"].null_count() < len(examples)
+    if not predicted and results.values.is_empty():
+        raise InputError("only predictions and values are paired between folders")
     if results.design.paired == "none":
         raise InputError(f"the rows of {folder.label} could not be matched to examples")
     final = pl.col("step").is_null() & ~pl.col("split").is_in(NOT_AUDITED)
     runs = trials.select("trial", "seed").unique()
-    return _Part(folder, examples, trials, results.predictions.filter(final).join(runs, on="trial"), design)
+    of_method = [table.filter(final).join(runs, on="trial") for table in (results.predictions, results.values)]
+    return _Part(folder, examples, trials, *of_method, design)
 
 
 def _check_comparable(base: _Part, part: _Part) -> list[int]:
@@ -181,6 +198,8 @@ def _check_comparable(base: _Part, part: _Part) -> list[int]:
     """
     if (base.design.classes, base.design.positive) != (part.design.classes, part.design.positive):
         raise InputError("their classes differ")
+    if base.design.regression != part.design.regression:
+        raise InputError("what was predicted differs, or its range")
     both = base.examples.join(part.examples, on="example", how="inner", suffix=" there")
     if both.is_empty():
         raise InputError("they have no example id in common")
@@ -195,7 +214,9 @@ def _check_comparable(base: _Part, part: _Part) -> list[int]:
     if not seeds:
         raise InputError("no seed was tested on the same examples in both")
     key, answers = ["seed", "split", "example"], ["predicted", "logits", "probabilities"]
-    first, second = (each.of(seeds).select(*key, *answers).sort(key) for each in (base, part))
-    if first.equals(second):
+    first, second = ([table.drop("trial", "step") for table in each.of(seeds)] for each in (base, part))
+    of_classes = (first[0].select(*key, *answers).sort(key), second[0].select(*key, *answers).sort(key))
+    of_numbers = (first[1].sort(*key, "name"), second[1].sort(*key, "name"))
+    if of_classes[0].equals(of_classes[1]) and of_numbers[0].equals(of_numbers[1]):
         raise InputError("both hold the same predictions, so that there is nothing to compare")
     return seeds
