@@ -91,6 +91,7 @@ from evenhand.metrics.rates import (
 )
 from evenhand.metrics.reliability import ReliabilityCurve, reliability_curve
 from evenhand.metrics.smooth import smooth_calibration_error
+from evenhand.metrics.stability import prediction_flip_rate, self_consistency
 from evenhand.metrics.translation import (
     STEREOTYPE_OUTCOMES,
     GenderAccuracy,
@@ -188,6 +189,7 @@ __all__ = [
     "permutation_average",
     "permuted_arrangements",
     "precision",
+    "prediction_flip_rate",
     "predictive_parity_difference",
     "predictive_parity_ratio",
     "pride",
@@ -203,6 +205,7 @@ __all__ = [
     "selection_rate",
     "selectivity",
     "selectivity_by_example",
+    "self_consistency",
     "smooth_calibration_error",
     "stereotype_outcomes",
     "stereotype_shares",

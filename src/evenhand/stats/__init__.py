@@ -3,6 +3,7 @@
 `docs/api-statistics.md` lists them by question; `docs/statistics.md` says what each interval covers.
 """
 
+from evenhand.stats.agreement import RunAgreement
 from evenhand.stats.bootstrap import (
     Cells,
     bca,
@@ -41,6 +42,7 @@ __all__ = [
     "PooledRoc",
     "RatioSums",
     "RocPoint",
+    "RunAgreement",
     "RunsNeeded",
     "StudentT",
     "TwoProportions",

@@ -10,13 +10,14 @@ from evenhand.audit.measures.membership import MEMBERSHIP
 from evenhand.audit.measures.options import OPTIONS
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.probes import PROBES
+from evenhand.audit.measures.stability import STABILITY
 from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError
 
 
 def test_every_measure_says_what_it_is():
     names = [name for name, summary in list_measures() if summary]
-    assert names == [*PREDICTIONS, *TRANSLATIONS, *OPTIONS, *BENCHMARKS, *PROBES, *MEMBERSHIP]
+    assert names == [*PREDICTIONS, *STABILITY, *TRANSLATIONS, *OPTIONS, *BENCHMARKS, *PROBES, *MEMBERSHIP]
     assert PREDICTIONS["accuracy"].direction == -1
     assert PREDICTIONS["equalized_odds_difference"].direction == 1
     directions = {

@@ -10,6 +10,7 @@ QUESTIONS = (
     "parity",
     "error rates",
     "calibration",
+    "stability",
     "privacy",
     "translated gender",
     "translation quality",

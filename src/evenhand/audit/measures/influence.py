@@ -69,6 +69,7 @@ class Influence:
         calibration: of a debiased calibration error, what it cannot see; None for others.
         reason: why the value is undefined, or a caveat about it.
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
+        parts: float [k], of a mean of numbers in [0, 1] that need not be 0 or 1, that of each example; None for others.
     """
 
     value: float
@@ -82,6 +83,7 @@ class Influence:
     calibration: SquaredError | None = None
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
+    parts: np.ndarray | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:

@@ -104,7 +104,7 @@ def evidence_of_pairs(
     whole = two_way(values, summed, shares, reader.clustered)
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
     adjusted = None
-    if measure.proportion:
+    if measure.proportion and all(influence.parts is None for influence in influences):
         signs = [
             np.rint(np.divide(change, weight, out=np.zeros_like(change), where=weight > 0) + value)
             for change, weight, value in zip(changes, weights, values, strict=True)
@@ -155,8 +155,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         name = term.method
         seeds = reader.evaluation.seeds(name)
         notes += absence_notes(reader, name, seeds)
-        runs = [reader.evaluation.runs[name, seed] for seed in seeds if (name, seed) in reader.evaluation.runs]
-        estimates = [(run, reader.influence(run, comparison.estimand)) for run in runs]
+        estimates = [(run, reader.influence(run, comparison.estimand)) for run in reader.runs_of(name)]
         defined = [(run, influence) for run, influence in estimates if not math.isnan(influence.value)]
         if len(defined) < len(estimates):
             reasons = {str(influence.reason) for _, influence in estimates if math.isnan(influence.value)}
@@ -282,6 +281,8 @@ def unseen_of(
 def _changed(pair: Both) -> np.ndarray:
     """1 for rows that the two runs predicted differently, among those that determine the value; else 0."""
     run, ours, other, theirs = pair
+    if ours.parts is not None and theirs.parts is not None:
+        return (ours.parts != theirs.parts).astype(float)
     differ = run.predicted[ours.rows] != other.predicted[theirs.rows]
     return (differ & (ours.active | theirs.active)).astype(float)
 
