@@ -31,6 +31,7 @@ from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 from evenhand.stats.roc_point import RocPoint, pooled_tpr
 from evenhand.stats.runs_needed import RunsNeeded, runs_needed
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gaps, levels
+from evenhand.stats.threshold_sweep import Sweep, SweptRate, sweep
 
 __all__ = [
     "Cells",
@@ -45,6 +46,8 @@ __all__ = [
     "RunAgreement",
     "RunsNeeded",
     "StudentT",
+    "Sweep",
+    "SweptRate",
     "TwoProportions",
     "TwoWay",
     "TwoWays",
@@ -86,6 +89,7 @@ __all__ = [
     "runs_needed",
     "score_ratio",
     "sign_flip",
+    "sweep",
     "t_over_runs",
     "tost",
     "tost_independent",

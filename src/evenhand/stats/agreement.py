@@ -18,10 +18,15 @@ so that V_seed = J/(J − 1)·Σ_j(Σ_i c_ij)² is the jackknife's variance. It 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from evenhand.stats.contrast import TwoWay
+from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.proportion import proportion_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,3 +129,50 @@ class RunAgreement:
 def _share(pairs: np.ndarray, count: np.ndarray) -> np.ndarray:
     """The share of pairs that agree; nan with fewer than two runs."""
     return np.divide(2 * pairs, count * (count - 1), out=np.full(pairs.shape, np.nan), where=count >= 2)
+
+
+@dataclass(frozen=True)
+class AgreementInterval:
+    """The interval of a share of pairs of runs that agree, or that differ, by its mean with two-way variance.
+
+    Where runs differ by little more than chance the share that differs is a mean of few squares, whose error is skewed
+    as that of a variance: large values are underestimated more often and by more. Its logarithm is nearly symmetric
+    (Miller 1968, on the jackknife of a variance); near 1 so is that of the share that agrees. The bounds are therefore
+    those on the logit scale, with the quantiles of few runs, and never inside Wilson's.
+
+    Attributes:
+        whole: the share with its two-way variance.
+        cells: Kish's effective number of (unit, run) cells; see `proportion_interval`.
+
+    Example:
+        >>> from evenhand.stats import TwoWay
+        >>> from evenhand.stats.agreement import AgreementInterval
+        >>> differ = TwoWay(0.1, 0.0004, df=4, v_seed=0.0004, v_example=0, v_both=0, runs=5, units=500)
+        >>> [round(bound, 3) for bound in AgreementInterval(differ, cells=2500).bounds(0.025)]
+        [0.057, 0.171]
+    """
+
+    whole: TwoWay
+    cells: float
+
+    @property
+    def estimate(self) -> float:
+        return self.whole.estimate
+
+    @property
+    def variance(self) -> float:
+        return self.whole.variance
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail` at most."""
+        share, variance = self.whole.estimate, self.whole.variance
+        low, high = proportion_interval(self.whole, self.cells, 1 - 2 * tail)
+        if not (0 < share < 1 and variance > 0):
+            return low, high
+        half, middle = FewRuns(self.whole).half_width(tail) / (share * (1 - share)), math.log(share / (1 - share))
+        lower, higher = (1 / (1 + math.exp(-max(min(middle + side, 700.0), -700.0))) for side in (-half, half))
+        return min(low, lower), max(high, higher)
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """The tail probability at which a bound reaches `null`; nan, since shares are compared, not tested."""
+        return math.nan

@@ -70,6 +70,7 @@ class Influence:
         reason: why the value is undefined, or a caveat about it.
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
         parts: float [k], of a mean of numbers in [0, 1] that need not be 0 or 1, that of each example; None for others.
+        of_pairs: whether it is of pairs of runs of one method, so that its error over runs is skewed.
     """
 
     value: float
@@ -84,6 +85,7 @@ class Influence:
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
     parts: np.ndarray | None = None
+    of_pairs: bool = False
 
     @cached_property
     def softened(self) -> np.ndarray:

@@ -57,7 +57,7 @@ class RunPairs:
         every, largest = np.ones(len(rows), dtype=bool), float((weight / weight.sum()).max())
         runs = zip(values.tolist(), moves, shares, units, totals[:, 0] > 0, strict=True)
         return [
-            Influence(value, rows, influence, share, every, smallest, largest, parts=own)
+            Influence(value, rows, influence, share, every, smallest, largest, parts=own, of_pairs=True)
             if present
             else undefined(NOT_IN_COMMON)
             for value, influence, share, smallest, present in runs

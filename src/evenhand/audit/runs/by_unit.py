@@ -13,6 +13,7 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.influences import RunInfluences
+from evenhand.stats.agreement import AgreementInterval
 from evenhand.stats.contrast import TwoWay, by_unit, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 from evenhand.stats.student_t import quantiles
@@ -87,13 +88,17 @@ def marginal_interval(
 ) -> tuple[float, float | None, float | None]:
     """The mean over runs and its 95% marginal interval, within the measure's limits; no interval from a single unit.
 
-    Proportions get Wilson's interval; the interval of a function of proportions that rests on few units is widened.
+    Proportions get Wilson's interval, shares of pairs of runs one for skewed errors; the interval of a function of
+    proportions that rests on few units is widened.
     """
     mean, shares = runs.mean, runs.weights
     if math.isnan(mean.variance):
         return mean.estimate, None, None
     if measure.proportion:
-        low, high = proportion_interval(mean, len(influences) ** 2 / float((shares**2).sum()), LEVEL)
+        cells = len(influences) ** 2 / float((shares**2).sum())
+        if any(influence.of_pairs for influence in influences):
+            return mean.estimate, *AgreementInterval(mean, cells).bounds((1 - LEVEL) / 2)
+        low, high = proportion_interval(mean, cells, LEVEL)
         return mean.estimate, low, high
     low, high = mean.interval(LEVEL)
     if (

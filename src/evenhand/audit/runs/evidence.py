@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, Unseen, UnseenSide, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, Unseen, UnseenSide, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence
@@ -18,12 +18,15 @@ from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.runs.rest_gaps import RestGapChanges
 from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
+from evenhand.stats.agreement import AgreementInterval
 from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
+from evenhand.stats.differences import Apart, correlation_of
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened, agreement, clumping
 from evenhand.stats.subsets import TwoWays
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
+SKEWED = "the interval allows for the skewed error of the agreement between few runs"
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
 
 Both = tuple[Run, Influence, Run, Influence]
@@ -103,7 +106,7 @@ def evidence_of_pairs(
     shares, summed = by_unit(units, weights, changes)
     whole = two_way(values, summed, shares, reader.clustered)
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
-    adjusted = None
+    adjusted, adjustment = None, DISCORDANT
     if measure.proportion and all(influence.parts is None for influence in influences):
         signs = [
             np.rint(np.divide(change, weight, out=np.zeros_like(change), where=weight > 0) + value)
@@ -117,6 +120,8 @@ def evidence_of_pairs(
         if int((changed > 0).any(axis=0).sum()) < FEW:
             together = clumping(repeats(shares), agreement([changed > 0], shares > 0))
             adjusted = Widened(whole, unit_step(influences[::2], shares) * together)
+    if adjusted is None and any(influence.of_pairs for influence in influences) and whole.runs > 1:
+        adjusted, adjustment = _skewed(whole, units, pairs, shares, reader.clustered, int(ours)), SKEWED
     present, _ = compact(units[0] if len({id(codes) for codes in units}) == 1 else np.concatenate(units))
     totals = (present, unit_totals(values, summed, shares))
     return Evidence(
@@ -126,6 +131,7 @@ def evidence_of_pairs(
         smallest=min(influence.smallest for influence in influences),
         sample=reader.sample,
         adjusted=adjusted,
+        adjustment=adjustment,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: totals,
@@ -250,6 +256,22 @@ def _few_discordant(
         (summed,) = by_unit(units, influence)
         parts.append(two_way(values, summed, shares, clustered))
     return FewDiscordant(whole, parts[0], parts[1], kish(shares), repeats(shares), agreement(units_with, shares > 0))
+
+
+def _skewed(
+    whole: TwoWay, units: Sequence[np.ndarray], pairs: Sequence[Both], shares: np.ndarray, clustered: bool, sign: int
+) -> Apart:
+    """The interval of a difference between shares of pairs of runs, from those of both, whose errors are skewed."""
+    sides = []
+    for side in (1, 3):
+        values = np.array([pair[side].value for pair in pairs])  # pyright: ignore[reportAttributeAccessIssue]
+        (summed,) = by_unit(units, [pair[side].influence for pair in pairs])  # pyright: ignore[reportAttributeAccessIssue]
+        sides.append(two_way(values, summed, shares, clustered))
+    first, second = sides[:: int(sign)]
+    correlation = float(correlation_of(*(np.array(part.variance) for part in (whole, first, second))))
+    cells = len(pairs) ** 2 / float((shares**2).sum())
+    parts = [AgreementInterval(part, cells) for part in (first, second)]
+    return Apart(whole, parts[0], parts[1], correlation=correlation)
 
 
 def unseen_of(

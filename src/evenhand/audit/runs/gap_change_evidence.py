@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
 from evenhand.audit.measures import Measure
@@ -95,7 +95,7 @@ def _of_pairs(
         for side in evidence
         if side.whole is not None
     ]
-    few = any(side.adjusted is not None for side in evidence)
+    few = any(side.adjusted is not None and side.adjustment == DISCORDANT for side in evidence)
     whole = difference.whole
     unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(
