@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.few_runs import FewRuns
 from evenhand.stats.proportion import proportion_interval
+from evenhand.stats.student_t import t_quantile
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,25 +135,29 @@ def _share(pairs: np.ndarray, count: np.ndarray) -> np.ndarray:
 class AgreementInterval:
     """The interval of a share of pairs of runs that agree, or that differ, by its mean with two-way variance.
 
-    Where runs differ by little more than chance the share that differs is a mean of few squares, whose error is skewed
-    as that of a variance: large values are underestimated more often and by more. Its logarithm is nearly symmetric
-    (Miller 1968, on the jackknife of a variance); near 1 so is that of the share that agrees. The bounds are therefore
-    those on the logit scale, with the quantiles of few runs, and never inside Wilson's.
+    What runs have in common that differs between them (one run predicts more positives than another, say) enters the
+    share that differs by the mean distance between runs. That is a measure of spread, whose error is skewed: few runs
+    that happen to lie close together show both too little disagreement and too small an error. Towards more
+    disagreement the part of the half-width that is due to runs is therefore σ·(e^(t·k) − 1)/k in place of t·σ, where
+    σ² = max(V_seed − V_both, 0), t is the quantile of J − 1 degrees of freedom and k = 1/√(2(J − 1)) the relative error
+    of a mean distance between J normal runs: the bound of its logarithm. The bounds are never inside Wilson's.
 
     Attributes:
         whole: the share with its two-way variance.
         cells: Kish's effective number of (unit, run) cells; see `proportion_interval`.
+        differ: whether it is the share that differs.
 
     Example:
         >>> from evenhand.stats import TwoWay
         >>> from evenhand.stats.agreement import AgreementInterval
-        >>> differ = TwoWay(0.1, 0.0004, df=4, v_seed=0.0004, v_example=0, v_both=0, runs=5, units=500)
-        >>> [round(bound, 3) for bound in AgreementInterval(differ, cells=2500).bounds(0.025)]
-        [0.057, 0.171]
+        >>> share = TwoWay(0.1, 0.0004, df=4, v_seed=0.0004, v_example=0, v_both=0, runs=5, units=500)
+        >>> [round(bound, 3) for bound in AgreementInterval(share, cells=2500, differ=True).bounds(0.025)]
+        [0.057, 0.194]
     """
 
     whole: TwoWay
     cells: float
+    differ: bool
 
     @property
     def estimate(self) -> float:
@@ -165,14 +169,21 @@ class AgreementInterval:
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
-        share, variance = self.whole.estimate, self.whole.variance
         low, high = proportion_interval(self.whole, self.cells, 1 - 2 * tail)
-        if not (0 < share < 1 and variance > 0):
-            return low, high
-        half, middle = FewRuns(self.whole).half_width(tail) / (share * (1 - share)), math.log(share / (1 - share))
-        lower, higher = (1 / (1 + math.exp(-max(min(middle + side, 700.0), -700.0))) for side in (-half, half))
-        return min(low, lower), max(high, higher)
+        if self.differ:
+            return low, min(max(high, self.estimate + self._reach(tail)), 1.0)
+        return max(min(low, self.estimate - self._reach(tail)), 0.0), high
 
     def p_greater(self, null: float = 0.0) -> float:
-        """The tail probability at which a bound reaches `null`; nan, since shares are compared, not tested."""
+        """nan: such shares are compared, and not tested."""
         return math.nan
+
+    def _reach(self, tail: float) -> float:
+        """The distance of the bound towards more disagreement."""
+        whole = self.whole
+        if whole.runs < 3 or math.isnan(whole.variance):
+            return 0.0
+        quantile, relative = -t_quantile(tail, whole.runs - 1), 1 / math.sqrt(2 * (whole.runs - 1))
+        run = math.sqrt(max(whole.v_seed - whole.v_both, 0.0))
+        reach = run * math.expm1(min(quantile * relative, 50.0)) / relative
+        return math.hypot(reach, t_quantile(tail, max(whole.units - 1, 1)) * math.sqrt(whole.v_example))

@@ -47,6 +47,7 @@ class TableRequest:
     measures: Sequence[str] | None = None
     comparison: Literal["gap"] | None = None
     against: str | Sequence[str] | None = None
+    thresholds: bool | None = None
     split: Literal["fixed", "varying"] | None = None
     test_share: float | None = None
     member: str | None = None
@@ -121,6 +122,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             },
             measures=measures,
             gaps=request.comparison == "gap",
+            thresholds=_thresholds(request, predicted),
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
             paired=pairing.paired,
@@ -241,6 +243,15 @@ def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["p
     if request.favourable is not None and (predicted is None or len(predicted.classes) > 2):
         raise InputError(f"favourable {request.favourable} needs predictions of two classes, one of them positive")
     return request.favourable
+
+
+def _thresholds(request: TableRequest, predicted: Outcomes | None) -> bool:
+    """Whether rates over thresholds are asked for, which need probabilities of two classes."""
+    if request.thresholds and (predicted is None or predicted.probabilities is None or len(predicted.classes) > 2):
+        raise InputError(
+            f"{request.source}: thresholds need the probability of the positive one of two classes (probability)"
+        )
+    return bool(request.thresholds)
 
 
 def _measures(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, cha
 from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.prediction_notes import PredictionNotes
 from evenhand.audit.kinds.reliability_curves import reliability_curves
+from evenhand.audit.kinds.threshold_curves import threshold_curves
 from evenhand.audit.measures import Kind, Measure, measure_named
 from evenhand.audit.measures.ratios import Between
 from evenhand.audit.measures.stability import RunPairs
@@ -275,9 +276,11 @@ class PredictionReading:
         return (replace(contrast, unit_names=names) for contrast in contrasts)
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
-        """Reliability, and the planted harm that this study would have detected."""
+        """Reliability, rates over thresholds where they are asked for, and the planted harm that would be detected."""
         if self.kind == "predictions":
             yield from reliability_curves(self.reader)
+            if self.design.thresholds:
+                yield from threshold_curves(self.reader)
             yield from detected_harm(self.reader, judged, self.design)
 
 

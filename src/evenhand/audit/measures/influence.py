@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from typing import Literal
 
 import numpy as np
 
@@ -70,7 +71,8 @@ class Influence:
         reason: why the value is undefined, or a caveat about it.
         between: by rate, the groups' rates; the value is the largest of the rates' max − min. Empty for others.
         parts: float [k], of a mean of numbers in [0, 1] that need not be 0 or 1, that of each example; None for others.
-        of_pairs: whether it is of pairs of runs of one method, so that its error over runs is skewed.
+        of_pairs: of a share of pairs of runs of one method, whose error over runs is skewed, which pairs count: those
+            that `agree` or those that `differ`; None for others.
     """
 
     value: float
@@ -85,7 +87,7 @@ class Influence:
     reason: str | None = None
     between: tuple[Sequence[RateInfluence], ...] = ()
     parts: np.ndarray | None = None
-    of_pairs: bool = False
+    of_pairs: Literal["agree", "differ"] | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:

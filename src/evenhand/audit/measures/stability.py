@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -54,10 +55,11 @@ class RunPairs:
         own = np.nan_to_num(agreement.share)
         if self.differ:
             values, moves, own = 1 - values, -moves, np.where(np.isnan(agreement.share), 0.0, 1 - own)
+        counted: Literal["agree", "differ"] = "differ" if self.differ else "agree"
         every, largest = np.ones(len(rows), dtype=bool), float((weight / weight.sum()).max())
         runs = zip(values.tolist(), moves, shares, units, totals[:, 0] > 0, strict=True)
         return [
-            Influence(value, rows, influence, share, every, smallest, largest, parts=own, of_pairs=True)
+            Influence(value, rows, influence, share, every, smallest, largest, parts=own, of_pairs=counted)
             if present
             else undefined(NOT_IN_COMMON)
             for value, influence, share, smallest, present in runs

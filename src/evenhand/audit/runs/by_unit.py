@@ -96,8 +96,8 @@ def marginal_interval(
         return mean.estimate, None, None
     if measure.proportion:
         cells = len(influences) ** 2 / float((shares**2).sum())
-        if any(influence.of_pairs for influence in influences):
-            return mean.estimate, *AgreementInterval(mean, cells).bounds((1 - LEVEL) / 2)
+        if (counted := influences[0].of_pairs) is not None:
+            return mean.estimate, *AgreementInterval(mean, cells, counted == "differ").bounds((1 - LEVEL) / 2)
         low, high = proportion_interval(mean, cells, LEVEL)
         return mean.estimate, low, high
     low, high = mean.interval(LEVEL)

@@ -262,16 +262,15 @@ def _skewed(
     whole: TwoWay, units: Sequence[np.ndarray], pairs: Sequence[Both], shares: np.ndarray, clustered: bool, sign: int
 ) -> Apart:
     """The interval of a difference between shares of pairs of runs, from those of both, whose errors are skewed."""
-    sides = []
-    for side in (1, 3):
-        values = np.array([pair[side].value for pair in pairs])  # pyright: ignore[reportAttributeAccessIssue]
-        (summed,) = by_unit(units, [pair[side].influence for pair in pairs])  # pyright: ignore[reportAttributeAccessIssue]
-        sides.append(two_way(values, summed, shares, clustered))
-    first, second = sides[:: int(sign)]
-    correlation = float(correlation_of(*(np.array(part.variance) for part in (whole, first, second))))
     cells = len(pairs) ** 2 / float((shares**2).sum())
-    parts = [AgreementInterval(part, cells) for part in (first, second)]
-    return Apart(whole, parts[0], parts[1], correlation=correlation)
+    sides = []
+    for own in ([ours for _, ours, *_ in pairs], [theirs for *_, theirs in pairs]):
+        (summed,) = by_unit(units, [influence.influence for influence in own])
+        mean = two_way(np.array([influence.value for influence in own]), summed, shares, clustered)
+        sides.append(AgreementInterval(mean, cells, own[0].of_pairs != "agree"))
+    first, second = sides[:: int(sign)]
+    variances = (np.array(variance) for variance in (whole.variance, first.variance, second.variance))
+    return Apart(whole, first, second, correlation=float(correlation_of(*variances)))
 
 
 def unseen_of(
