@@ -1,7 +1,7 @@
 """Predictions whose agreement is known exactly: two classes by a probit model with effects of examples and of runs.
 
 A run predicts 1 where a + √s·(effect of the run) + √r·noise > 0; a is the example's, normal with the mean and standard
-deviation of its group. Given a, two runs of a method are independent, so that they agree with probability p² + (1 − p)²,
+deviation of its group. Given a, two runs of a method are independent: they agree with probability p² + (1 − p)² with
 p = Φ(a/√(s + r)). A method and its reference share the effects of examples and of runs, and to some part the noise.
 """
 
@@ -29,7 +29,7 @@ class KnownStability:
         means, spread: of the examples' effects, by group, and their standard deviation; a large mean is a group whose
             examples are clear, so that runs agree.
         noise: by method, the variance of the noise.
-        run: the variance of the effect of a run.
+        run: by method, the variance of the effect of a run; the effects of one seed go together.
         common: the part of the noise that a method shares with its reference at the same seed.
         runs, vary: as in `random_effects.World`; of a new split a share `share` of the examples is tested.
         size: examples per unit, which share the example's effect.
@@ -39,7 +39,7 @@ class KnownStability:
     means: tuple[float, ...] = (0.0, 0.5)
     spread: float = 1.0
     noise: tuple[float, float] = (0.3, 0.3)
-    run: float = 0.02
+    run: tuple[float, float] = (0.02, 0.02)
     common: float = 0.5
     runs: int = 5
     vary: bool = False
@@ -62,10 +62,10 @@ class KnownStability:
         runs: dict[tuple[str, int], Run] = {}
         for seed in range(self.runs):
             rows = np.sort(rng.choice(n, tested, replace=False)) if self.vary else np.arange(n)
-            of_run, common = np.sqrt(self.run) * rng.normal(), rng.normal(size=len(rows))
-            for method, noise in zip(METHODS, self.noise, strict=True):
+            of_run, common = rng.normal(), rng.normal(size=len(rows))
+            for method, noise, run in zip(METHODS, self.noise, self.run, strict=True):
                 own = np.sqrt(self.common) * common + np.sqrt(1 - self.common) * rng.normal(size=len(rows))
-                score = effect[rows] + of_run + np.sqrt(noise) * own
+                score = effect[rows] + np.sqrt(run) * of_run + np.sqrt(noise) * own
                 runs[method, seed] = Run(rows, (score > 0).astype(int), None)
         names = tuple("abcdefg"[: len(self.sizes)])
         masks = group[:, None] == np.arange(len(names))
@@ -76,7 +76,8 @@ class KnownStability:
 
     def consistency(self, method: str, group: int | None = None) -> float:
         """The probability that two runs of a method agree on an example of a group, or of everyone."""
-        scale = np.sqrt(self.run + self.noise[METHODS.index(method)])
+        place = METHODS.index(method)
+        scale = np.sqrt(self.run[place] + self.noise[place])
 
         def agree(effect: np.ndarray) -> np.ndarray:
             p = norm.cdf(effect / scale)
@@ -86,11 +87,11 @@ class KnownStability:
 
     def flips(self, group: int | None = None) -> float:
         """The probability that a run of the method and that of the reference at its seed differ on an example."""
-        together = self.run + self.common * np.sqrt(self.noise[0] * self.noise[1])
+        together = np.sqrt(self.run[0] * self.run[1]) + self.common * np.sqrt(self.noise[0] * self.noise[1])
 
         def differ(effect: np.ndarray) -> np.ndarray:
             shared = effect[:, None] + np.sqrt(together) * _NODES
-            left = [np.sqrt(max(self.run + noise - together, 1e-12)) for noise in self.noise]
+            left = [np.sqrt(run + noise - together + 1e-12) for run, noise in zip(self.run, self.noise, strict=True)]
             first, second = (norm.cdf(shared / scale) for scale in left)
             return (first * (1 - second) + second * (1 - first)) @ _WEIGHTS
 
@@ -100,11 +101,3 @@ class KnownStability:
         """The mean over the effects of examples of a group, or of everyone."""
         by_group = [float(of_effect(mean + self.spread * _NODES) @ _WEIGHTS) for mean in self.means]
         return by_group[group] if group is not None else float(np.average(by_group, weights=self.sizes))
-
-
-def both_groups(world: KnownStability, method: str) -> float:
-    """The true gap in self-consistency between the first group and the rest."""
-    others = np.average(
-        [world.consistency(method, group) for group in range(1, len(world.sizes))], weights=world.sizes[1:]
-    )
-    return world.consistency(method, 0) - float(others)

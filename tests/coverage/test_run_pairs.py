@@ -24,8 +24,9 @@ NAMES = ("self_consistency", "prediction_flip_rate")
 RUNS = (3, 5, 10, 20)
 WORLDS: Mapping[str, dict] = {
     "plain": {},
-    "runs differ much": {"run": 0.3, "noise": (0.1, 0.1)},
-    "runs hardly differ": {"run": 0.0, "noise": (0.003, 0.003), "means": (0.8, 1.2)},
+    "runs differ much": {"run": (0.3, 0.3), "noise": (0.1, 0.1)},
+    "runs of one method differ much": {"run": (0.02, 0.3), "noise": (0.2, 0.2)},
+    "runs hardly differ": {"run": (0.0, 0.0), "noise": (0.003, 0.003), "means": (0.8, 1.2)},
     "one method is less consistent": {"noise": (0.1, 0.3)},
     "units of four": {"size": 4},
 }

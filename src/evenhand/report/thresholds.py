@@ -18,7 +18,7 @@ from evenhand.report.sizes import group_sizes
 from evenhand.report.tables import Grid
 from evenhand.report.wording import EVERYONE, NONE, by_setting_and_split, methods_of, number
 
-_PANEL, _HEIGHT = 250, 200
+_PANEL, _HEIGHT = 180, 180
 _BANDS = 6
 """With more groups than this, bands would hide each other, and are left to the tooltips."""
 CHOSEN = (10, 20, 30, 40, 50, 60, 70, 80, 90)
@@ -33,7 +33,7 @@ def threshold_chart(
     split: str | None = None,
     attribute: str | None = None,
     method: str | None = None,
-    columns: int = 3,
+    columns: int = 5,
 ) -> vega.Chart:
     """Chart rates over the threshold, a panel per rate and a line per group, with pointwise 95% bands.
 
@@ -160,7 +160,8 @@ def threshold_grids(results: Reportable) -> list[tuple[str, str, list[Grid]]]:
                 head = ["rate", "threshold", "everyone", "lowest", "highest", "difference"]
                 left_out = sorted({*here["group"].drop_nulls()} - {name for of, name in large if of == attribute})
                 notes = [f"groups left out, with fewer than {results.design.support} examples: {', '.join(left_out)}"]
-                tables.append(Grid(f"{method}, by {attribute}", head, cells, notes if left_out else []))
+                caption = f"chosen thresholds of {method}, by {attribute}"
+                tables.append(Grid(caption, head, cells, notes if left_out else [], method=method))
         if tables:
             grids.append((setting, split, tables))
     return grids

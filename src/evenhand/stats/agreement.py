@@ -135,12 +135,12 @@ def _share(pairs: np.ndarray, count: np.ndarray) -> np.ndarray:
 class AgreementInterval:
     """The interval of a share of pairs of runs that agree, or that differ, by its mean with two-way variance.
 
-    What runs have in common that differs between them (one run predicts more positives than another, say) enters the
-    share that differs by the mean distance between runs. That is a measure of spread, whose error is skewed: few runs
-    that happen to lie close together show both too little disagreement and too small an error. Towards more
-    disagreement the part of the half-width that is due to runs is therefore σ·(e^(t·k) − 1)/k in place of t·σ, where
-    σ² = max(V_seed − V_both, 0), t is the quantile of J − 1 degrees of freedom and k = 1/√(2(J − 1)) the relative error
-    of a mean distance between J normal runs: the bound of its logarithm. The bounds are never inside Wilson's.
+    What differs between whole runs (one predicts more positives than another, say) enters the share that differs by
+    the mean distance between runs. That is a measure of spread, whose error is skewed: few runs that happen to lie
+    close together show both too little disagreement and too small an error. Towards more disagreement the part of the
+    half-width that is due to runs is therefore σ·(e^(t·k) − 1)/k in place of t·σ, the bound on a logarithmic scale:
+    σ² = V_seed, t is the quantile of J − 1 degrees of freedom, and k = 1/√(J − 1) lies between the relative errors of
+    a standard deviation and of a variance of J normal runs. The bounds are never inside Wilson's.
 
     Attributes:
         whole: the share with its two-way variance.
@@ -152,7 +152,7 @@ class AgreementInterval:
         >>> from evenhand.stats.agreement import AgreementInterval
         >>> share = TwoWay(0.1, 0.0004, df=4, v_seed=0.0004, v_example=0, v_both=0, runs=5, units=500)
         >>> [round(bound, 3) for bound in AgreementInterval(share, cells=2500, differ=True).bounds(0.025)]
-        [0.057, 0.194]
+        [0.057, 0.22]
     """
 
     whole: TwoWay
@@ -183,7 +183,6 @@ class AgreementInterval:
         whole = self.whole
         if whole.runs < 3 or math.isnan(whole.variance):
             return 0.0
-        quantile, relative = -t_quantile(tail, whole.runs - 1), 1 / math.sqrt(2 * (whole.runs - 1))
-        run = math.sqrt(max(whole.v_seed - whole.v_both, 0.0))
-        reach = run * math.expm1(min(quantile * relative, 50.0)) / relative
+        quantile, relative = -t_quantile(tail, whole.runs - 1), 1 / math.sqrt(whole.runs - 1)
+        reach = math.sqrt(whole.v_seed) * math.expm1(min(quantile * relative, 50.0)) / relative
         return math.hypot(reach, t_quantile(tail, max(whole.units - 1, 1)) * math.sqrt(whole.v_example))

@@ -21,7 +21,8 @@ from evenhand.audit.ingest.pairing import Pairing, pair
 from evenhand.audit.ingest.predictions import Outcomes, outcomes
 from evenhand.audit.ingest.suspicions import one_role_each, spellings, warnings_on
 from evenhand.audit.ingest.trials import Runs, references, runs
-from evenhand.audit.measures import check_margins, select
+from evenhand.audit.measures import SEVERAL, check_margins, measure_named, select
+from evenhand.audit.measures.stability import needs_reference
 from evenhand.errors import InputError
 
 SETTING = "table"
@@ -100,6 +101,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     suspicions = spellings(predicted, groups, table_runs.rows)
     suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
     chosen = references(_several(request.reference), table_runs.methods, request.method)
+    _check_references(_several(request.measures), chosen, request.source)
     known = coverage(table_runs.rows, pairing, chosen, groups)
     warnings = (*known.warnings, *warnings_on(predicted, membership, groups))
     members, scores = scored_tables(table_runs.rows["trial"], pairing.example, membership)
@@ -243,6 +245,13 @@ def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["p
     if request.favourable is not None and (predicted is None or len(predicted.classes) > 2):
         raise InputError(f"favourable {request.favourable} needs predictions of two classes, one of them positive")
     return request.favourable
+
+
+def _check_references(measures: Sequence[str], references: Sequence[str], source: str) -> None:
+    """Refuse a measure that is asked for by its name and needs a reference where there is none."""
+    for name in measures:
+        if name not in SEVERAL and not references and needs_reference(measure_named(name)):
+            raise InputError(f"{source}: {name} compares each method with a reference; name it (reference)")
 
 
 def _thresholds(request: TableRequest, predicted: Outcomes | None) -> bool:

@@ -49,6 +49,7 @@ class Display:
         not_worse: what a model is not shown to do where nothing is worse: `leak more of its training set`; unless
             given, to harm a group.
         points: whether its differences are said in percentage points; those of proportions always are.
+        condition: what the condition of a row is, with `{}` for it, where it is added to what the row is about.
         question: the question that it answers, one of `QUESTIONS` or another; that of its kind of records unless given.
     """
 
@@ -67,4 +68,5 @@ class Display:
     worse: str = ""
     not_worse: str = ""
     points: bool = False
+    condition: str = "condition {}"
     question: str = ""

@@ -84,6 +84,11 @@ class RunPairs:
         return Influence(value, rows, influence, shares, every, smallest, float(shares.max()), parts=outcome)
 
 
+def needs_reference(measure: Measure) -> bool:
+    """Whether a measure is defined for a method beside its reference only."""
+    return isinstance(measure.influence, RunPairs) and measure.influence.with_reference
+
+
 STABILITY = by_name(
     Measure(
         "self_consistency",
@@ -108,6 +113,6 @@ STABILITY = by_name(
         proportion=True,
         gaps=True,
         on_request=True,
-        display=Display(worse="changes more predictions", question="stability"),
+        display=Display(worse="flips more predictions", condition="from {}", question="stability"),
     ),
 )
