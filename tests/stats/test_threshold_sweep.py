@@ -47,7 +47,7 @@ def at_one_threshold(rate: SweptRate, probability, label, weight, threshold, uni
     mean = two_way(values, moves, shares, clustered=unit is not None)
     if np.isnan(mean.variance):
         return mean.estimate, np.nan, np.nan
-    return mean.estimate, *proportion_interval(mean, len(values) ** 2 / ((weights / size) ** 2).sum())
+    return mean.estimate, *proportion_interval(mean, len(values) ** 2 / (shares**2).sum())
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -70,7 +70,6 @@ def test_units_are_resampled_together(rate):
     for index in (4, 10, 16):
         expected = at_one_threshold(rate, probability, label, np.ones(60), THRESHOLDS[index], unit)
         assert found.value[index] == pytest.approx(expected[0])
-        # The effective number of cells is that of examples here, and only bounds the size: the variance decides.
         assert (found.low[index], found.high[index]) == pytest.approx(expected[1:], abs=1e-9)
 
 

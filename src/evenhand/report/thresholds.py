@@ -160,7 +160,7 @@ def threshold_grids(results: Reportable) -> list[tuple[str, str, list[Grid]]]:
                 head = ["rate", "threshold", "everyone", "lowest", "highest", "difference"]
                 left_out = sorted({*here["group"].drop_nulls()} - {name for of, name in large if of == attribute})
                 notes = [f"groups left out, with fewer than {results.design.support} examples: {', '.join(left_out)}"]
-                caption = f"chosen thresholds of {method}, by {attribute}"
+                caption = f"rates of {method} at chosen thresholds, by {attribute}"
                 tables.append(Grid(caption, head, cells, notes if left_out else [], method=method))
         if tables:
             grids.append((setting, split, tables))

@@ -200,7 +200,7 @@ class _Rate:
             value = values.mean(axis=0)
             cells = runs**2 / (self.base_squares / self.base**2).sum(axis=0)
             if unit is not None:
-                variance, df, units = self._clustered(values, unit)
+                variance, df, units, cells = self._clustered(values, unit)
             else:
                 units = self.units
                 weighted = share[:, None] * share[None, :] * self.products
@@ -221,12 +221,12 @@ class _Rate:
         low, high = (np.where(known, bound, np.nan) for bound in bounds)
         return Sweep(value, low, high)
 
-    def _clustered(self, values: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Variance, degrees of freedom and units at each threshold where units hold several examples."""
+    def _clustered(self, values: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """Variance, degrees of freedom, units and cells at each threshold, [4, T]; units hold several examples."""
         sums, (_, codes) = self.sums, np.unique(unit, return_inverse=True)
         runs, count = self.base.shape
         size, place = codes.max(initial=-1) + 1, codes + (codes.max(initial=-1) + 1) * np.arange(runs)[:, None]
-        found = np.full((3, count), np.nan)
+        found = np.full((4, count), np.nan)
         known = sums.above >= 0
 
         def by_unit(parts: np.ndarray) -> np.ndarray:
@@ -236,9 +236,10 @@ class _Rate:
             event, base = _event_and_base(self.rate, sums.above > index, sums.label)
             shares = sums.weight * base / self.base[:, [index]]
             moves = sums.weight * (event * base - values[:, [index]] * base) / self.base[:, [index]]
-            whole = two_way(values[:, index], by_unit(moves), by_unit(shares), clustered=True)
-            found[:, index] = whole.variance, whole.df, whole.units
-        return found[0], found[1], found[2]
+            of_units = by_unit(shares)
+            whole = two_way(values[:, index], by_unit(moves), of_units, clustered=True)
+            found[:, index] = whole.variance, whole.df, whole.units, runs**2 / (of_units**2).sum()
+        return found
 
 
 def _event_and_base(rate: SweptRate, selected: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
