@@ -34,6 +34,12 @@ PLACES = (None, "a")
 """Everyone, and the smaller group."""
 
 
+LEVEL, CONTRAST = 0.04, 0.07
+"""How often a side may be missed, by estimates and by contrasts; nominal are .025 and .05."""
+MUCH = 0.1
+"""The same for contrasts where runs differ much, whose errors are skewed."""
+
+
 def truth(world: KnownStability, what: Comparison) -> float:
     """The true value of a comparison, positive where the method is worse."""
     other = {None: None, "a": 0}[what.estimand.subset.group]
@@ -84,6 +90,32 @@ def _of_reading(world: KnownStability, reading: RunPairReading):
 
 def _missed(low: float | None, high: float | None, value: float) -> tuple[bool, bool, bool]:
     return (False, False, True) if low is None or high is None else (low > value, high < value, False)
+
+
+def wrong(name: str, found: Mapping[str, np.ndarray], repetitions: int) -> list[str]:
+    """What is missed too often on a side."""
+    most = {True: MUCH if "differ much" in name else CONTRAST, False: LEVEL}
+    return [
+        f"{key}: above {above:.3f}, below {below:.3f}"
+        for key, (above, below, _) in found.items()
+        if max(above, below) > bounds.most(most["change" in key or ": gap" in key], repetitions, 0.001)
+    ]
+
+
+def test_intervals_of_agreement_and_flips_hold_the_truth():
+    found = tally(KnownStability(runs=5), 30)
+    assert len(found) == 15  # levels of both methods and places, changes, gap changes and gaps
+    assert wrong("plain", found, 30) == []
+    assert all(missing == 0 for *_, missing in found.values())
+
+
+@pytest.mark.simulate
+@pytest.mark.parametrize("runs", RUNS)
+@pytest.mark.parametrize("vary", [False, True])
+@pytest.mark.parametrize("name", WORLDS)
+def test_intervals_of_pairs_of_runs_hold_the_truth(name, vary, runs, repetitions):
+    n = repetitions(300)
+    assert wrong(name, tally(KnownStability(runs=runs, vary=vary, **WORLDS[name]), n), n) == []
 
 
 if __name__ == "__main__":

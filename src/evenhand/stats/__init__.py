@@ -31,7 +31,7 @@ from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 from evenhand.stats.roc_point import RocPoint, pooled_tpr
 from evenhand.stats.runs_needed import RunsNeeded, runs_needed
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gaps, levels
-from evenhand.stats.threshold_sweep import Sweep, SweptRate, sweep
+from evenhand.stats.threshold_sweep import Sweep, sweep
 
 __all__ = [
     "Cells",
@@ -47,7 +47,6 @@ __all__ = [
     "RunsNeeded",
     "StudentT",
     "Sweep",
-    "SweptRate",
     "TwoProportions",
     "TwoWay",
     "TwoWays",

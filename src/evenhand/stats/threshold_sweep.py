@@ -31,6 +31,13 @@ class Sweep:
 
     Attributes:
         value, low, high: float [T]; nan where the rate is undefined in some run.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import sweep
+        >>> selected = sweep(np.array([[0.2, 0.8]]), np.array([0, 1]), np.array([0.5, 0.9]))["selection_rate"]
+        >>> selected.value.tolist(), bool((selected.low <= selected.value).all())
+        ([0.5, 0.0], True)
     """
 
     value: np.ndarray

@@ -130,7 +130,7 @@ def audit(
         measures=measures,
         comparison=comparison,
         against=against,
-        thresholds=thresholds or None,
+        thresholds=thresholds,
         split=split,
         test_share=test_share,
         member=member,
@@ -163,7 +163,7 @@ def _declared(design: Design, out: Path) -> Design:
 def _provenance(request: TableRequest) -> dict[str, str]:
     import yaml
 
-    keywords = {key: _plain(value) for key, value in vars(request).items() if value is not None}
+    keywords = {key: _plain(value) for key, value in vars(request).items() if value is not None and value is not False}
     text = yaml.safe_dump({"audit": keywords}, sort_keys=False, allow_unicode=True)
     return {"study": text, "date": date.today().isoformat(), "environment": environment()}
 

@@ -48,7 +48,7 @@ class TableRequest:
     measures: Sequence[str] | None = None
     comparison: Literal["gap"] | None = None
     against: str | Sequence[str] | None = None
-    thresholds: bool | None = None
+    thresholds: bool = False
     split: Literal["fixed", "varying"] | None = None
     test_share: float | None = None
     member: str | None = None
@@ -260,7 +260,7 @@ def _thresholds(request: TableRequest, predicted: Outcomes | None) -> bool:
         raise InputError(
             f"{request.source}: thresholds need the probability of the positive one of two classes (probability)"
         )
-    return bool(request.thresholds)
+    return request.thresholds
 
 
 def _measures(names: tuple[str, ...]) -> tuple[str, ...]:
