@@ -16,7 +16,10 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.evaluation import Evaluation, Groups, Population, Run
 from random_effects import METHODS, names_of
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
+_EFFECTS = np.linspace(-8, 8, 8001)
+_DENSITY = norm.pdf(_EFFECTS) / norm.pdf(_EFFECTS).sum()
+"""Effects of examples in standard deviations: a grid, since runs that hardly differ disagree about a narrow strip."""
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
@@ -99,5 +102,5 @@ class KnownStability:
 
     def _mean(self, of_effect, group: int | None) -> float:
         """The mean over the effects of examples of a group, or of everyone."""
-        by_group = [float(of_effect(mean + self.spread * _NODES) @ _WEIGHTS) for mean in self.means]
+        by_group = [float(of_effect(mean + self.spread * _EFFECTS) @ _DENSITY) for mean in self.means]
         return by_group[group] if group is not None else float(np.average(by_group, weights=self.sizes))

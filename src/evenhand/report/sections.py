@@ -282,11 +282,11 @@ SECTIONS = (
         "thresholds",
         "Thresholds",
         "Rates over the threshold",
-        "Whoever has a probability above the threshold is predicted positive. Each line shows what a group’s rate is "
-        "at another threshold, the same for everybody; the vertical line is the threshold in use. Bands are 95% "
-        "intervals at each threshold by itself: a whole curve leaves its band more often. The tables name the groups "
-        "with the lowest and the highest rate. Of several groups these differ by chance alone, so that a threshold "
-        "chosen for the smallest difference here looks better than it will be on other examples.",
+        "An example whose probability lies above the threshold is predicted positive. Each line shows a group’s rate "
+        "if all groups had that threshold; the vertical line is the threshold in use. Bands are 95% intervals at each "
+        "threshold by itself: a whole curve leaves its band more often. The tables name the groups with the lowest and "
+        "the highest rate. Of several groups these differ by chance alone, so that a threshold chosen for the smallest "
+        "difference here looks better than it will be on other examples.",
         threshold_blocks,
         threshold_grids,
         opened="none",

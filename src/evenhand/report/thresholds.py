@@ -62,7 +62,8 @@ def threshold_chart(
         raise InputError(f'there are no rates over thresholds of "{method}"; there are those of {", ".join(present)}')
     rows, attribute = choose_attribute(rows.filter(method=method), attribute)
     rates, groups = _rates(rows), in_order(rows["group"].drop_nulls().unique(maintain_order=True))
-    values = _values(rows, rates, len(groups) <= _BANDS)
+    banded = len(groups) <= _BANDS
+    values = _values(rows, rates, banded)
     used = _threshold_in_use(curves, setting, split, method)
     values += [{"p": _panel(rate), "t": used} for rate in rates]
     keys = [row_key(None, EVERYONE), *groups]
@@ -89,7 +90,9 @@ def threshold_chart(
     by = "" if attribute is None else f" by {attribute}"
     explained = [f"vertical line: the threshold of {method}, {used:g}; dashed: everyone"]
     explained.append(
-        "bands: 95% at each threshold by itself" if len(groups) <= _BANDS else "point at a line for its 95% interval"
+        "bands: 95% intervals at each threshold by itself"
+        if len(groups) <= _BANDS
+        else "point at a line for its 95% interval"
     )
     spec["title"] = vega.heading(f"Rates{by} over the threshold, {method}", explained)
     about = f"Rates{by} over the threshold, {method}, {setting}, {split}"
