@@ -11,6 +11,7 @@ import pytest
 from evenhand.metrics import self_consistency
 from evenhand.stats import TwoWay, agreement, two_way
 from evenhand.stats.agreement import AgreementInterval, RunAgreement
+from evenhand.stats.differences import Apart
 from evenhand.stats.proportion import proportion_interval
 
 
@@ -126,6 +127,20 @@ def test_bounds_are_never_inside_wilsons():
         low, high = AgreementInterval(mean, 2000, differ=True).bounds(0.025)
         lower, higher = proportion_interval(mean, 2000)
         assert low <= lower and high >= higher
+
+
+def test_a_difference_of_correlated_shares_is_less_uncertain_than_of_independent_ones():
+    first, second = (AgreementInterval(share(4e-4, estimate=each), 2000, differ=True) for each in (0.3, 0.2))
+    whole = TwoWay(0.1, 1e-5, df=4, v_seed=1e-5, v_example=0, v_both=0, runs=5, units=400)
+    low, high = Apart(whole, first, second).bounds(0.05)
+    near, far = Apart(whole, first, second, correlation=0.8).bounds(0.05)
+    assert low < near < 0.1 < far < high
+    half = whole.standard_error * 2.131847  # t of 4 degrees of freedom
+    assert Apart(whole, first, first, correlation=1.0).bounds(0.05)[0] <= 0.1 - half + 1e-6
+    (below, above), (least, most) = first.bounds(0.05), second.bounds(0.05)
+    expected = 0.1 - np.sqrt((0.3 - below) ** 2 + (most - 0.2) ** 2 - 1.6 * (0.3 - below) * (most - 0.2))
+    assert near == pytest.approx(expected)
+    assert above > 0.3 and least < 0.2
 
 
 def test_the_examples_run():
