@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import pytest
@@ -40,19 +41,20 @@ MUCH = 0.1
 """The same for contrasts where runs differ much, whose errors are skewed."""
 
 
+@cache
+def level(world: KnownStability, flips: bool, method: str, group: int | None) -> float:
+    """The true value of a measure of a method, of everyone or of a group."""
+    if not flips:
+        return world.consistency(method, group)
+    return world.flips(group) if method == "method" else 1 - world.consistency(method, group)
+
+
 def truth(world: KnownStability, what: Comparison) -> float:
-    """The true value of a comparison, positive where the method is worse."""
-    other = {None: None, "a": 0}[what.estimand.subset.group]
-
-    def of(method: str, group: int | None) -> float:
-        if what.estimand.condition is None:
-            return world.consistency(method, group)
-        return world.flips(group) if method == "method" else 1 - world.consistency("reference", group)
-
-    def at(term) -> float:
-        return of(term.method, 1 if term.subset.complement else other)
-
-    return sum(term.coefficient * at(term) for term in what.terms)
+    """The true value of a comparison, positive where the method is worse; group b is the rest of group a."""
+    flips, whole = what.estimand.condition is not None, what.estimand.subset.group is None
+    groups = (None if whole else int(term.subset.complement) for term in what.terms)
+    terms = zip(what.terms, groups, strict=True)
+    return sum(term.coefficient * level(world, flips, term.method, group) for term, group in terms)
 
 
 def tally(world: KnownStability, repetitions: int, start: int = 0) -> dict[str, np.ndarray]:
@@ -75,9 +77,7 @@ def _of_reading(world: KnownStability, reading: RunPairReading):
             group = None if estimand.subset.group is None else 0
             for method in ("reference", "method"):
                 rows = [estimate for seed, estimate in reading.estimates(estimand, method) if seed is None]
-                own = world.consistency(method, group)
-                if estimand.condition is not None:
-                    own = world.flips(group) if method == "method" else 1 - own
+                own = level(world, estimand.condition is not None, method, group)
                 for row in rows:
                     yield f"{measure.name}: {method}, {where}", _missed(row.low, row.high, own)
             for member in setting_contrasts(reading, estimand, reading.design):
