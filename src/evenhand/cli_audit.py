@@ -70,6 +70,9 @@ def audit(
             help="whom groups are compared with: the rest (the default), everybody, or a group (White, race=White)",
         ),
     ] = None,
+    thresholds: Annotated[
+        bool, typer.Option("--thresholds", help="rates of groups at every threshold on the probability, too")
+    ] = False,
     split: Annotated[SplitDesign | None, typer.Option(help="one test set for all seeds, or a new one per seed")] = None,
     test_share: Annotated[float | None, typer.Option(help="share of the data in each seed's test set")] = None,
     member: Annotated[
@@ -143,6 +146,7 @@ def audit(
         measures=measure or None,
         comparison=None if comparison is None else comparison.value,
         against=against or None,
+        thresholds=thresholds,
         split=None if split is None else split.value,
         test_share=test_share,
         member=member,

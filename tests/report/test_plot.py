@@ -9,7 +9,7 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.report.plot import CHARTS, plot
 
-DRAWN = ("verdicts", "accuracy", "disparities", "reliability", "sizes")
+DRAWN = ("verdicts", "accuracy", "disparities", "plane", "reliability", "sizes")
 """The kinds that an audit of predictions without further records has."""
 
 

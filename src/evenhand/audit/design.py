@@ -295,6 +295,7 @@ class Design(Spec):
         measures: names from `evenhand.audit.measures`; empty means the defaults.
         declared: measures besides those that every audit knows.
         gaps: whether the gaps of each method get verdicts where there is a reference, too.
+        thresholds: whether rates are computed at every threshold on the probability of the positive class, too.
         margins: by measure; `default` serves measures on a 0–1 scale.
         margin_history: earlier declarations, oldest first.
         support: see DEFAULT_SUPPORT.
@@ -308,6 +309,7 @@ class Design(Spec):
     measures: tuple[str, ...] = ()
     declared: tuple[DeclaredMeasure, ...] = ()
     gaps: bool = False
+    thresholds: bool = False
     margins: dict[str, float] = Field(default_factory=dict)
     margin_history: tuple[MarginChange, ...] = ()
     support: int = DEFAULT_SUPPORT

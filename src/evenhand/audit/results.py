@@ -264,8 +264,9 @@ class Results:
         """One chart of the report, which displays itself where it is the value of a notebook's cell.
 
         Args:
-            kind: `verdicts`, `across` (settings), `accuracy`, `disparities`, `harm` (that is detectable),
-                `reliability`, `roc`, `shares`, `answers`, `benchmarks`, `probes` or (group) `sizes`.
+            kind: `verdicts`, `across` (settings), `accuracy`, `disparities`, `plane` (methods by accuracy and
+                disparity), `harm` (that is detectable), `reliability`, `thresholds`, `roc`, `shares`, `answers`,
+                `benchmarks`, `probes` or (group) `sizes`.
             which: what is drawn, where it need not be the first: `setting`, `split`, `attribute`, and further keywords
                 of the functions in `evenhand.report.charts`.
 

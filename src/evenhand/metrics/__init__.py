@@ -101,6 +101,7 @@ from evenhand.metrics.regression import mean_absolute_error, mean_error, r2_scor
 from evenhand.metrics.reliability import ReliabilityCurve, reliability_curve
 from evenhand.metrics.scores import balanced_accuracy, log_loss
 from evenhand.metrics.smooth import smooth_calibration_error
+from evenhand.metrics.stability import prediction_flip_rate, self_consistency
 from evenhand.metrics.translation import (
     STEREOTYPE_OUTCOMES,
     GenderAccuracy,
@@ -214,6 +215,7 @@ __all__ = [
     "permuted_arrangements",
     "positive_predictive_value",
     "precision",
+    "prediction_flip_rate",
     "predictive_parity_difference",
     "predictive_parity_ratio",
     "prevalence",
@@ -232,6 +234,7 @@ __all__ = [
     "selection_rate",
     "selectivity",
     "selectivity_by_example",
+    "self_consistency",
     "smooth_calibration_error",
     "stereotype_outcomes",
     "stereotype_shares",

@@ -33,13 +33,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Block:
-    """The figures under one heading, of one setting, split and attribute where these are known."""
+    """The figures under one heading, of one setting, split, attribute and method where these are known."""
 
     heading: str
     figures: Sequence[Figure]
     setting: str | None = None
     split: str | None = None
     attribute: str | None = None
+    method: str | None = None
 
     @property
     def size(self) -> int:
@@ -71,6 +72,7 @@ class Spot:
 
 _WORDS = {
     "attribute": "{}",
+    "method": "{}",
     "target": "{}",
     "reference": "against {}",
     "name": "class {}",
@@ -99,7 +101,7 @@ def blocks_of(
             spot = Spot(setting, split, part)
             figures = list(draw(rows, spot))
             if figures:
-                blocks.append(Block(spot.heading, figures, setting, split, part.get("attribute")))
+                blocks.append(Block(spot.heading, figures, setting, split, part.get("attribute"), part.get("method")))
     return blocks
 
 

@@ -26,6 +26,7 @@ from evenhand.report.reportable import Reportable, levels
 from evenhand.report.roc import roc_blocks
 from evenhand.report.sizes import size_blocks, size_grids
 from evenhand.report.tables import Grid, estimate_grids
+from evenhand.report.thresholds import threshold_blocks, threshold_grids
 from evenhand.report.translations import translation_blocks
 from evenhand.report.wording import NONE, measure_named, one_run_each
 
@@ -298,6 +299,19 @@ SECTIONS = (
         reliability_blocks,
         present=_of_predictions,
         absent="There are no curves: only labels were predicted, no probabilities.",
+    ),
+    Section(
+        "thresholds",
+        "Thresholds",
+        "Rates over the threshold",
+        "An example whose probability lies above the threshold is predicted positive. Each line shows a group’s rate "
+        "if all groups had that threshold; the vertical line is the threshold in use. Bands are 95% intervals at each "
+        "threshold by itself: a whole curve leaves its band more often. The tables name the groups with the lowest and "
+        "the highest rate. Of several groups these differ by chance alone, so that a threshold chosen for the smallest "
+        "difference here looks better than it will be on other examples.",
+        threshold_blocks,
+        threshold_grids,
+        opened="none",
     ),
     Section(
         "estimates",

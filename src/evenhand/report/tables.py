@@ -47,7 +47,7 @@ class Grid:
     """A table of text cells with a head, a caption and footnotes.
 
     Attributes:
-        measure: what all of it is about, if that is one measure.
+        measure, method: what all of it is about, if that is one measure, or one method.
         places: the attribute and the group of each row, to find it by; empty for a table of other things.
     """
 
@@ -57,6 +57,7 @@ class Grid:
     notes: Sequence[str] = ()
     measure: str = ""
     places: Sequence[tuple[str | None, str | None]] = ()
+    method: str = ""
 
 
 def estimate_grids(

@@ -148,7 +148,8 @@ def place(row: Row) -> str:
     """The subject of a row of estimates or verdicts in words, with its class, condition and correction."""
     places = places_of(row["measure"])
     further = [] if row["class"] is None else [f"class {row['class']}"]
-    further += [] if row["condition"] is None or places.by_condition else [f"condition {row['condition']}"]
+    if row["condition"] is not None and not places.by_condition:
+        further.append(measure_named(row["measure"]).display.condition.format(row["condition"]))
     further += [] if row["correction"] is None else [f"correction {row['correction']}"]
     return " · ".join([places.name(row), *further])
 

@@ -3,6 +3,7 @@
 `docs/api-statistics.md` lists them by question; `docs/statistics.md` says what each interval covers.
 """
 
+from evenhand.stats.agreement import RunAgreement
 from evenhand.stats.bootstrap import (
     Cells,
     bca,
@@ -33,6 +34,7 @@ from evenhand.stats.roc_point import RocPoint, pooled_tpr
 from evenhand.stats.runs_needed import RunsNeeded, runs_needed
 from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, gap_changes, gaps, levels
+from evenhand.stats.threshold_sweep import Sweep, sweep
 
 __all__ = [
     "Cells",
@@ -45,11 +47,13 @@ __all__ = [
     "PooledRoc",
     "RatioSums",
     "RocPoint",
+    "RunAgreement",
     "RunsNeeded",
     "ScoreInterval",
     "SkewedInterval",
     "SkewedMean",
     "StudentT",
+    "Sweep",
     "TwoProportions",
     "TwoWay",
     "TwoWays",
@@ -94,6 +98,7 @@ __all__ = [
     "score_ratio",
     "sign_flip",
     "skewness_of",
+    "sweep",
     "t_over_runs",
     "tost",
     "tost_independent",

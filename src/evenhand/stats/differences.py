@@ -168,21 +168,23 @@ def correlation_of(whole: np.ndarray, first: np.ndarray, second: np.ndarray) -> 
 
 @dataclass(frozen=True)
 class Apart:
-    """first − second, two estimates whose errors go together at most by a little, each with an interval of its own.
+    """first − second, two estimates with an interval of their own each.
 
-    The distances of its bounds are those of the parts' bounds, added as squares (MOVER: Zou and Donner 2008); they
-    never lie inside those of the two-way interval.
+    The distances of its bounds are those of the parts' bounds, added as squares, less what they have in common (MOVER:
+    Zou 2007; Zou and Donner 2008); they never lie inside those of the two-way interval.
 
     Attributes:
         whole: the two-way interval of the difference.
-        first, second: the parts, of which one rests on few units.
+        first, second: the parts, of which one rests on few units, or has a skewed error.
         scale: the difference is this many times that of the parts.
+        correlation: of the parts' errors; 0 where they go together at most by a little.
     """
 
     whole: TwoWay
     first: Interval
     second: Interval
     scale: float = 1.0
+    correlation: float = 0.0
 
     @property
     def estimate(self) -> float:
@@ -191,19 +193,28 @@ class Apart:
     @property
     def variance(self) -> float:
         """That of the two-way interval, or what the parts' intervals imply, where that is more."""
-        return max(self.whole.variance, self.scale**2 * (self.first.variance + self.second.variance))
+        v, w = self.first.variance, self.second.variance
+        return max(self.whole.variance, self.scale**2 * (v + w - 2 * self.correlation * math.sqrt(v * w)))
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
         (low, high), (lower, higher) = self.first.bounds(tail), self.second.bounds(tail)
         a, b = self.first.estimate, self.second.estimate
         half = -t_quantile(tail, self.whole.df) * self.whole.standard_error
-        below, above = (self.scale * math.hypot(*part) for part in ((a - low, higher - b), (high - a, b - lower)))
+        sides = ((a - low, higher - b), (high - a, b - lower))
+        below, above = (self.scale * float(added(*side, self.correlation)) for side in sides)
         return self.estimate - max(below, half), self.estimate + max(above, half)
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""
         return tail_at(self, null)
+
+
+def added(first: np.ndarray | float, second: np.ndarray | float, correlation: float) -> np.ndarray | float:
+    """The distances of a difference's bounds from those of its parts, of one shape."""
+    if not correlation:
+        return math.hypot(first, second) if isinstance(first, float | int) else np.hypot(first, second)
+    return np.sqrt(np.maximum(first**2 + second**2 - 2 * correlation * first * second, 0.0))
 
 
 def tail_at(interval: Interval, null: float) -> float:

@@ -21,8 +21,9 @@ from functools import lru_cache
 import numpy as np
 
 from evenhand.seeds import generator
+from evenhand.stats.agreement import AgreementInterval
 from evenhand.stats.contrast import TwoWay, many_degrees_of_freedom
-from evenhand.stats.differences import Apart, FewEvents, Interval, OnTwoWay
+from evenhand.stats.differences import Apart, FewEvents, Interval, OnTwoWay, added
 from evenhand.stats.few_runs import Wider
 from evenhand.stats.means import SkewedMean
 from evenhand.stats.power import POWER
@@ -174,7 +175,7 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
     whole = _two_way_of(interval)
     variance = _Variance.after(whole, future)
     middle = whole.estimate + future.shift
-    if isinstance(interval, FewEvents | LogitInterval | SkewedInterval | SkewedMean):
+    if isinstance(interval, FewEvents | LogitInterval | SkewedInterval | SkewedMean | AgreementInterval):
         # Its distances fall as the standard error does.
         falls = np.sqrt(variance.total / whole.variance) if whole.variance > 0 else 1.0
         low, high = interval.bounds(future.level)
@@ -233,8 +234,8 @@ def _bounds_apart(interval: Apart, future: _Future) -> Bounds:
     variance = _Variance.after(interval.whole, future)
     half, middle = _quantiles(future, variance) * np.sqrt(variance.total), interval.estimate + future.shift
     return (
-        middle - np.maximum(interval.scale * np.hypot(below[0], above[1]), half),
-        middle + np.maximum(interval.scale * np.hypot(above[0], below[1]), half),
+        middle - np.maximum(interval.scale * added(below[0], above[1], interval.correlation), half),
+        middle + np.maximum(interval.scale * added(above[0], below[1], interval.correlation), half),
     )
 
 

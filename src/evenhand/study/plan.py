@@ -73,6 +73,7 @@ class Plan:
             },
             measures=self.study.measures,
             gaps=self.study.comparison == "gap",
+            thresholds=self.study.thresholds,
             margins=self.study.margins,
             margin_history=self.study.declared,
             source=source,

@@ -32,6 +32,7 @@ class StudySpec(Spec):
         measures: names of measures; empty means the defaults.
         comparison: `gap`: gaps between groups get verdicts although there is a reference; None: only where there is
             none.
+        thresholds: whether rates are computed at every threshold on the probability, where there are two classes.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
         trackers: experiment trackers that training curves and results are sent to, see `evenhand.study.trackers`.
         figure: figures to draw besides the report's own charts: one figure, or a list of them.
@@ -45,6 +46,7 @@ class StudySpec(Spec):
     settings: dict[str, Setting]
     measures: tuple[str, ...] = ()
     comparison: Literal["gap"] | None = None
+    thresholds: bool = False
     margins: dict[str, float] = Field(default_factory=dict)
     trackers: tuple[str, ...] = ()
     figure: Figures = ()

@@ -11,13 +11,15 @@ from evenhand.audit.measures.options import OPTIONS
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.probes import PROBES
 from evenhand.audit.measures.regression import REGRESSION
+from evenhand.audit.measures.stability import STABILITY
 from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError
 
 
 def test_every_measure_says_what_it_is():
     names = [name for name, summary in list_measures() if summary]
-    assert names == [*PREDICTIONS, *TRANSLATIONS, *OPTIONS, *BENCHMARKS, *PROBES, *MEMBERSHIP, *REGRESSION]
+    kinds = (PREDICTIONS, STABILITY, TRANSLATIONS, OPTIONS, BENCHMARKS, PROBES, MEMBERSHIP, REGRESSION)
+    assert names == [name for kind in kinds for name in kind]
     assert PREDICTIONS["accuracy"].direction == -1
     assert PREDICTIONS["equalized_odds_difference"].direction == 1
     directions = {

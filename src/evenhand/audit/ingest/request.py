@@ -30,6 +30,7 @@ class TableRequest:
     measures: Sequence[str] | None = None
     comparison: Literal["gap"] | None = None
     against: str | Sequence[str] | None = None
+    thresholds: bool = False
     split: Literal["fixed", "varying"] | None = None
     test_share: float | None = None
     member: str | None = None

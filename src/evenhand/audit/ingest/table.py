@@ -44,6 +44,7 @@ def audit(
     measures: Sequence[str] | None = None,
     comparison: Literal["gap"] | None = None,
     against: str | Sequence[str] | None = None,
+    thresholds: bool = False,
     split: Literal["fixed", "varying"] | None = None,
     test_share: float | None = None,
     member: str | None = None,
@@ -87,6 +88,8 @@ def audit(
         against: whom each group is compared with: the `rest` (everybody else; the default), `overall` (everybody), or
             one group of its attribute, by name or as ATTRIBUTE=GROUP; several for several attributes. An attribute
             without that group is compared with the rest, and a note says so.
+        thresholds: compute the rates of groups at every threshold on the probability of the positive class, too: the
+            table `curves` and a section of the report.
         split: whether seeds share one test set; else inferred and noted.
         test_share: the share of the data that a seed's test set is; else inferred where it can be, and noted.
         member: column that says whether the row's model was trained on its example. Predictions are then audited on
@@ -140,6 +143,7 @@ def audit(
         measures=measures,
         comparison=comparison,
         against=against,
+        thresholds=thresholds,
         split=split,
         test_share=test_share,
         member=member,
@@ -165,7 +169,7 @@ def audit(
 def _provenance(request: TableRequest) -> dict[str, str]:
     import yaml
 
-    keywords = {key: _plain(value) for key, value in vars(request).items() if value is not None}
+    keywords = {key: _plain(value) for key, value in vars(request).items() if value is not None and value is not False}
     text = yaml.safe_dump({"audit": keywords}, sort_keys=False, allow_unicode=True)
     return {"study": text, "date": date.today().isoformat(), "environment": environment()}
 

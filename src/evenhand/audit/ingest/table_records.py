@@ -24,7 +24,8 @@ from evenhand.audit.ingest.suspicions import spellings, warnings_on
 from evenhand.audit.ingest.table_contents import TableContents
 from evenhand.audit.ingest.trials import Runs, references, runs
 from evenhand.audit.ingest.values import ValueColumn, values_table
-from evenhand.audit.measures import check_margins, declaring, select
+from evenhand.audit.measures import SEVERAL, check_margins, declaring, measure_named, select
+from evenhand.audit.measures.stability import needs_reference
 from evenhand.errors import InputError
 
 __all__ = ["SETTING", "TableRecords", "TableRequest", "records_from_table"]
@@ -78,6 +79,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     suspicions = spellings(predicted, groups, table_runs.rows)
     suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
     chosen = references(several(request.reference), table_runs.methods, request.method)
+    _check_references(several(request.measures), chosen, request.source)
     holds = "prediction" if predicted or read.numbers else "row"
     known = coverage(table_runs.rows, pairing, chosen, groups, holds)
     warnings = (
@@ -109,6 +111,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             measures=measures,
             declared=declared.declared,
             gaps=request.comparison == "gap",
+            thresholds=_thresholds(request, predicted),
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
             paired=pairing.paired,
@@ -207,6 +210,22 @@ def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["p
     if request.favourable is not None and (predicted is None or len(predicted.classes) > 2):
         raise InputError(f"favourable {request.favourable} needs predictions of two classes, one of them positive")
     return request.favourable
+
+
+def _check_references(measures: Sequence[str], references: Sequence[str], source: str) -> None:
+    """Refuse a measure that is asked for by its name and needs a reference where there is none."""
+    for name in measures:
+        if name not in SEVERAL and not references and needs_reference(measure_named(name)):
+            raise InputError(f"{source}: {name} compares each method with a reference; name it (reference)")
+
+
+def _thresholds(request: TableRequest, predicted: Outcomes | None) -> bool:
+    """Whether rates over thresholds are asked for, which need probabilities of two classes."""
+    if request.thresholds and (predicted is None or predicted.probabilities is None or len(predicted.classes) > 2):
+        raise InputError(
+            f"{request.source}: thresholds need the probability of the positive one of two classes (probability)"
+        )
+    return request.thresholds
 
 
 KINDS = ("predictions", "membership", "values", "regression")

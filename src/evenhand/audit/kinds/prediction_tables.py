@@ -10,6 +10,7 @@ import polars as pl
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.evaluation import NOT_AUDITED, Evaluation, Population, Run, groups_of, unit_codes, unit_names
 from evenhand.audit.kinds.predictions import PredictionReading
+from evenhand.audit.kinds.run_pairs import run_pair_readings
 from evenhand.audit.trial_records import by_run
 from evenhand.errors import InputError, did_you_mean
 
@@ -72,6 +73,7 @@ def readings(
     """The readings of all settings and audited splits. Args, Raises: `evaluations`."""
     for evaluation in evaluations(examples, trials, predictions, design):
         yield PredictionReading(evaluation, design)
+        yield from run_pair_readings(evaluation, design)
 
 
 def _units(examples: pl.DataFrame, pooled: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,10 @@ from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, cha
 from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.kinds.prediction_notes import PredictionNotes
 from evenhand.audit.kinds.reliability_curves import reliability_curves
+from evenhand.audit.kinds.threshold_curves import threshold_curves
 from evenhand.audit.measures import Kind, Measure, measure_named
 from evenhand.audit.measures.ratios import Between
+from evenhand.audit.measures.stability import RunPairs
 from evenhand.audit.noise_floors import Floors
 from evenhand.audit.planted_harm import detected_harm
 from evenhand.audit.reading import Estimate
@@ -93,8 +95,14 @@ class PredictionReading:
         """The noise floors."""
         return Floors(self.reader)
 
+    def computes(self, measure: Measure) -> bool:
+        """Whether the measure is one of single runs; those of pairs of runs have readings of their own."""
+        return not isinstance(measure.influence, RunPairs)
+
     def estimands(self, measure: Measure) -> Iterator[Estimand]:
         """The estimands of each class: everyone, then each attribute and its groups."""
+        if not self.computes(measure):
+            return
         evaluation = self.evaluation
         if self.only not in (None, measure.name):
             return
@@ -104,15 +112,18 @@ class PredictionReading:
             classes = enumerate(evaluation.classes)
         for code, name in classes:
             if "everyone" in measure.levels:
-                yield Estimand(measure, EVERYONE, code, name)
+                yield self._estimand(measure, EVERYONE, code, name)
             for groups in evaluation.groups:
                 if "attribute" in measure.levels:
-                    yield Estimand(measure, Subset(groups.attribute), code, name)
+                    yield self._estimand(measure, Subset(groups.attribute), code, name)
                 if "group" in measure.levels:
                     for group in groups.names:
                         subset = Subset(groups.attribute, group)
                         if not isinstance(measure.influence, Between) or self.reader.opposite(subset) is not None:
-                            yield Estimand(measure, subset, code, name)
+                            yield self._estimand(measure, subset, code, name)
+
+    def _estimand(self, measure: Measure, subset: Subset, code: int | None, name: str | None) -> Estimand:
+        return Estimand(measure, subset, code, name)
 
     def estimates(self, estimand: Estimand, method: str) -> Iterator[tuple[int | None, Estimate]]:
         """The estimate of each run, and of all together.
@@ -127,12 +138,11 @@ class PredictionReading:
             rate = measure_named(measure.influence.rate)
             yield from self._by_run(estimand, method, *ratio_estimates(self.to_rest, estimand, rate, opposite, method))
             return
-        seeds = evaluation.seeds(method)
-        present = [seed for seed in seeds if (method, seed) in evaluation.runs]
+        seeds, present = evaluation.seeds(method), list(self.reader.by_seed(method))
         values = self._values(estimand, method, present)
-        general = [*self.notes.of_estimate(estimand, values.smallest), *self.notes.of_likeliest_class(estimand, method)]
+        general = self._notes_on(estimand, method, values.smallest)
         floors = self.floors.floors(estimand, method, values.defined) if values.defined and measure.floor else {}
-        for seed in present:
+        for seed in present if not self.reader.together(method) else ():
             yield seed, _completed(values.of_runs[seed], general, floors.get(seed))
         notes = [*general, *missing_note(method, seeds, evaluation.absent, f"have no {evaluation.records}")]
         if len(values.defined) < len(present):
@@ -185,16 +195,21 @@ class PredictionReading:
         self, estimand: Estimand, method: str, estimates: Sequence[Estimate], smallest: int | None
     ) -> Iterator[tuple[int | None, Estimate]]:
         """Estimates of each run, the last of them over runs, by seed and with their notes."""
-        seeds = self.evaluation.seeds(method)
-        present = [seed for seed in seeds if (method, seed) in self.evaluation.runs]
-        general = [*self.notes.of_estimate(estimand, smallest), *self.notes.of_likeliest_class(estimand, method)]
-        for seed, estimate in zip(present, estimates[:-1], strict=True):
-            yield seed, _completed(estimate, general, None)
+        seeds, present = self.evaluation.seeds(method), list(self.reader.by_seed(method))
+        general = self._notes_on(estimand, method, smallest)
+        if not self.reader.together(method):
+            for seed, estimate in zip(present, estimates[:-1], strict=True):
+                yield seed, _completed(estimate, general, None)
         notes = [*general, *missing_note(method, seeds, self.evaluation.absent, f"have no {self.evaluation.records}")]
         defined = sum(estimate.value is not None for estimate in estimates[:-1])
         if defined < len(present):
             notes.append(f"defined in {defined} of {len(present)} runs")
         yield None, _completed(estimates[-1], [*notes, *([ONE_SEED] if defined == 1 else [])], None)
+
+    def _notes_on(self, estimand: Estimand, method: str, smallest: int | None) -> list[str]:
+        """The notes on the estimates of a method."""
+        notes = [*self.notes.of_estimate(estimand, smallest), *self.notes.of_likeliest_class(estimand, method)]
+        return notes + self.reader.caveats(estimand, method)
 
     def comparisons(self, estimand: Estimand) -> Iterator[Comparison]:
         """Every method with every reference: changes, and for a group changes of its gap to whom it is compared with.
@@ -271,9 +286,11 @@ class PredictionReading:
         return (replace(contrast, unit_names=names) for contrast in contrasts)
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
-        """Reliability, and the planted harm that this study would have detected."""
+        """Reliability, rates over thresholds where they are asked for, and the planted harm that would be detected."""
         if self.kind == "predictions":
             yield from reliability_curves(self.reader)
+            if self.design.thresholds:
+                yield from threshold_curves(self.reader)
             yield from detected_harm(self.reader, judged, self.design)
 
 

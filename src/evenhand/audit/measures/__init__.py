@@ -18,6 +18,7 @@ from evenhand.audit.measures.options import OPTIONS
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.audit.measures.probes import PROBES
 from evenhand.audit.measures.regression import REGRESSION, regression_measures
+from evenhand.audit.measures.stability import STABILITY
 from evenhand.audit.measures.translations import TRANSLATIONS
 from evenhand.errors import InputError, did_you_mean
 from evenhand.plugins import Registry
@@ -57,7 +58,16 @@ def known() -> Mapping[str, Measure]:
 @cache
 def _registry() -> Mapping[str, Measure]:
     """The measures that every audit knows."""
-    built_in = {**PREDICTIONS, **TRANSLATIONS, **OPTIONS, **BENCHMARKS, **PROBES, **MEMBERSHIP, **REGRESSION}
+    built_in = {
+        **PREDICTIONS,
+        **STABILITY,
+        **TRANSLATIONS,
+        **OPTIONS,
+        **BENCHMARKS,
+        **PROBES,
+        **MEMBERSHIP,
+        **REGRESSION,
+    }
     return dict(Registry("measures", built_in, _fault))
 
 

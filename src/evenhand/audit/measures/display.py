@@ -11,6 +11,7 @@ QUESTIONS = (
     "error rates",
     "ranking",
     "calibration",
+    "stability",
     "privacy",
     "translated gender",
     "translation quality",
@@ -53,6 +54,7 @@ class Display:
             given, to harm a group.
         factor: whether it is a mean of logarithms, so that its differences are said as factors.
         points: whether its differences are said in percentage points; those of proportions always are.
+        condition: what the condition of a row is, with `{}` for it, where it is added to what the row is about.
         question: the question that it answers, one of `QUESTIONS` or another; that of its kind of records unless given.
     """
 
@@ -72,4 +74,5 @@ class Display:
     not_worse: str = ""
     factor: bool = False
     points: bool = False
+    condition: str = "condition {}"
     question: str = ""

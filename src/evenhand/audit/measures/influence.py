@@ -101,6 +101,9 @@ class Influence:
             where the interval is another one.
         ranking: of an area under a curve, how many units it compares; None for others.
         unbounded: of numbers without a known range, when they are judged; None of others.
+        parts: float [k], of a mean of numbers in [0, 1] that need not be 0 or 1, that of each example; None for others.
+        of_pairs: of a share of pairs of runs of one method, whose error over runs is skewed, which pairs count: those
+            that `agree` or those that `differ`; None for others.
     """
 
     value: float
@@ -117,6 +120,8 @@ class Influence:
     steps: Steps | LabelScores | None = None
     ranking: Ranking | None = None
     unbounded: Unbounded | None = None
+    parts: np.ndarray | None = None
+    of_pairs: Literal["agree", "differ"] | None = None
 
     @cached_property
     def softened(self) -> np.ndarray:

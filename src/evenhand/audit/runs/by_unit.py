@@ -16,6 +16,7 @@ from evenhand.audit.reading import LEVEL
 from evenhand.audit.runs.allowance import Sample
 from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.influences import RunInfluences
+from evenhand.stats.agreement import AgreementInterval
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, two_way
 from evenhand.stats.proportion import FEW, Widened, proportion_interval
 from evenhand.stats.student_t import quantiles
@@ -122,8 +123,9 @@ def run_intervals(measure: Measure, influences: Sequence[Influence], runs: RunsB
 def marginal_interval(measure: Measure, influences: Sequence[Influence], runs: RunsByUnit, word: str) -> Bounded:
     """The mean over runs and its 95% marginal interval, within the measure's limits; no interval from a single unit.
 
-    Proportions get Wilson's interval, and measures whose influences ask for it one that allows for more than the
-    two-way variance shows; that of a function of proportions that rests on few units is widened.
+    Proportions get Wilson's interval, shares of pairs of runs one for skewed errors, and measures whose influences ask
+    for it one that allows for more than the two-way variance shows; that of a function of proportions that rests on few
+    units is widened.
 
     Args:
         measure: what the values are of.
@@ -139,7 +141,10 @@ def marginal_interval(measure: Measure, influences: Sequence[Influence], runs: R
     if math.isnan(mean.variance):
         return mean.estimate, None, None, ()
     if measure.proportion:
-        low, high = proportion_interval(mean, len(influences) ** 2 / float((shares**2).sum()), LEVEL)
+        cells = len(influences) ** 2 / float((shares**2).sum())
+        if (counted := influences[0].of_pairs) is not None:
+            return mean.estimate, *AgreementInterval(mean, cells, counted == "differ").bounds(tail), ()
+        low, high = proportion_interval(mean, cells, LEVEL)
         return mean.estimate, low, high, ()
     low, high = mean.interval(LEVEL)
     if allowance is not None and sample is not None:

@@ -21,12 +21,15 @@ from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.runs.rest_gaps import RestGapChanges
 from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
+from evenhand.stats.agreement import AgreementInterval
 from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
+from evenhand.stats.differences import Apart, correlation_of
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, FewDiscordant, Widened, agreement, clumping
 from evenhand.stats.subsets import TwoWays
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
+SKEWED = "the interval allows for the skewed error of the agreement between few runs"
 UNPAIRED = "unpaired: the rows of the two methods could not be matched, so their variances are added"
 
 Both = tuple[Run, Influence, Run, Influence]
@@ -108,13 +111,13 @@ def evidence_of_pairs(
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
     by_run = RunsByUnit(values, shares, summed, reader.clustered, units, known_units(influences))
     whole, allowance = by_run.mean, allowance_of(influences)
-    adjusted, doubts = None, ()
+    adjusted, adjustment, doubts = None, DISCORDANT, ()
     if allowance is not None:
         steps = [combined([(int(ours), first.steps), (int(theirs), second.steps)]) for _, first, _, second in pairs]
         sample = by_run.sample(list(zip(weights, steps, strict=True)))
-        adjusted = allowance.change(sample)
+        adjusted, adjustment = allowance.change(sample), allowance.note
         doubts = allowance.doubts_on_change(influences, sample, partial(_levels, reader, pairs), reader.sample)
-    elif measure.proportion:
+    elif measure.proportion and all(influence.parts is None for influence in influences):
         signs = [
             np.rint(np.divide(change, weight, out=np.zeros_like(change), where=weight > 0) + value)
             for change, weight, value in zip(changes, weights, values, strict=True)
@@ -127,6 +130,8 @@ def evidence_of_pairs(
         if int((changed > 0).any(axis=0).sum()) < FEW:
             together = clumping(repeats(shares), agreement([changed > 0], shares > 0))
             adjusted = Widened(whole, unit_step(influences[::2], shares) * together)
+    if adjusted is None and any(influence.of_pairs for influence in influences) and whole.runs > 1:
+        adjusted, adjustment = _skewed(whole, units, pairs, shares, reader.clustered, int(ours)), SKEWED
     present, _ = compact(units[0] if len({id(codes) for codes in units}) == 1 else np.concatenate(units))
     totals = (present, unit_totals(values, summed, shares))
     return Evidence(
@@ -137,7 +142,7 @@ def evidence_of_pairs(
         sample=reader.sample,
         doubts=doubts,
         adjusted=adjusted,
-        adjustment=DISCORDANT if allowance is None else allowance.note,
+        adjustment=adjustment,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: totals,
@@ -177,8 +182,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         name = term.method
         seeds = reader.evaluation.seeds(name)
         notes += absence_notes(reader, name, seeds)
-        runs = [reader.evaluation.runs[name, seed] for seed in seeds if (name, seed) in reader.evaluation.runs]
-        estimates = [(run, reader.influence(run, comparison.estimand)) for run in runs]
+        estimates = [(run, reader.influence(run, comparison.estimand)) for run in reader.runs_of(name)]
         defined = [(run, influence) for run, influence in estimates if not math.isnan(influence.value)]
         if len(defined) < len(estimates):
             reasons = {str(influence.reason) for _, influence in estimates if math.isnan(influence.value)}
@@ -282,6 +286,21 @@ def _few_discordant(
     return FewDiscordant(whole, parts[0], parts[1], kish(shares), repeats(shares), agreement(units_with, shares > 0))
 
 
+def _skewed(
+    whole: TwoWay, units: Sequence[np.ndarray], pairs: Sequence[Both], shares: np.ndarray, clustered: bool, sign: int
+) -> Apart:
+    """The interval of a difference between shares of pairs of runs, from those of both, whose errors are skewed."""
+    cells = len(pairs) ** 2 / float((shares**2).sum())
+    sides = []
+    for own in ([ours for _, ours, *_ in pairs], [theirs for *_, theirs in pairs]):
+        (summed,) = by_unit(units, [influence.influence for influence in own])
+        mean = two_way(np.array([influence.value for influence in own]), summed, shares, clustered)
+        sides.append(AgreementInterval(mean, cells, own[0].of_pairs != "agree"))
+    first, second = sides[:: int(sign)]
+    variances = (np.array(variance) for variance in (whole.variance, first.variance, second.variance))
+    return Apart(whole, first, second, correlation=float(correlation_of(*variances)))
+
+
 def unseen_of(
     ours: Sequence[Influence],
     theirs: Sequence[Influence],
@@ -311,6 +330,8 @@ def unseen_of(
 def _changed(pair: Both) -> np.ndarray:
     """1 for rows that the two runs predicted differently, among those that determine the value; else 0."""
     run, ours, other, theirs = pair
+    if ours.parts is not None and theirs.parts is not None:
+        return (ours.parts != theirs.parts).astype(float)
     differ = run.predicted[ours.rows] != other.predicted[theirs.rows]
     return (differ & (ours.active | theirs.active)).astype(float)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
 from evenhand.audit.measures import Measure
@@ -101,7 +101,7 @@ def _of_pairs(
     if allowance is not None:
         adjusted = allowance.gap_change(difference.difference, intervals, difference.part)
         doubts = allowance.doubts_on_gap_change(difference.difference, doubts)
-    elif any(side.adjusted is not None for side in evidence):
+    elif any(side.adjusted is not None and side.adjustment == DISCORDANT for side in evidence):
         adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(

@@ -81,10 +81,30 @@ class RunInfluences:
         named = subset.against(self.evaluation.design.against.get(str(subset.attribute), REST))
         return None if named == subset else named
 
-    def runs_of(self, method: str) -> list[Run]:
+    def by_seed(self, method: str) -> dict[int, Run]:
         """The runs of a method that have predictions, by seed."""
-        evaluation = self.evaluation
-        return [evaluation.runs[method, seed] for seed in evaluation.seeds(method) if (method, seed) in evaluation.runs]
+        runs = self.evaluation.runs
+        return {seed: runs[method, seed] for seed in self.evaluation.seeds(method) if (method, seed) in runs}
+
+    def runs_of(self, method: str) -> list[Run]:
+        """The runs of a method that have predictions, in the order of their seeds."""
+        return list(self.by_seed(method).values())
+
+    def together(self, method: str) -> bool:
+        """Whether a value belongs to all runs of a method together, so that no run has one of its own."""
+        return False
+
+    def comparable(self, method: str) -> bool:
+        """Whether a method has enough runs to be compared at all."""
+        return True
+
+    def caveats(self, estimand: Estimand, method: str) -> list[str]:
+        """What the estimates of a method leave out."""
+        return []
+
+    def doubts(self, estimand: Estimand, method: str) -> list[str]:
+        """Why an estimand of a method is shown and not judged."""
+        return []
 
     def pairs(self, method: str, reference: str) -> tuple[list[tuple[Run, Run]], int]:
         """The runs of each pair of seeds on the examples that both predicted, and how many predictions that omits."""
