@@ -30,3 +30,4 @@ def test_an_unknown_measure_is_refused_with_the_nearest_name():
         select(["acuracy"], "predictions")
     by_default = [name for name, measure in PREDICTIONS.items() if not measure.on_request]
     assert [measure.name for measure in select([], "predictions")] == by_default
+    assert [measure.name for measure in select(["all"], "predictions")] == list(PREDICTIONS)
