@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -169,12 +169,14 @@ class Apart:
         whole: the two-way interval of the difference.
         first, second: the parts, of which one rests on few units.
         scale: the difference is this many times that of the parts.
+        correlation: of the parts' errors, where it is known.
     """
 
     whole: TwoWay
     first: Interval
     second: Interval
     scale: float = 1.0
+    correlation: float = 0.0
 
     @property
     def estimate(self) -> float:
@@ -183,15 +185,25 @@ class Apart:
     @property
     def variance(self) -> float:
         """That of the two-way interval, or what the parts' intervals imply, where that is more."""
-        return max(self.whole.variance, self.scale**2 * (self.first.variance + self.second.variance))
+        first, second = self.first.variance, self.second.variance
+        common = 2 * self.correlation * math.sqrt(first * second) if self.correlation else 0.0
+        return max(self.whole.variance, self.scale**2 * (first + second - common))
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
         (low, high), (lower, higher) = self.first.bounds(tail), self.second.bounds(tail)
         a, b = self.first.estimate, self.second.estimate
         half = -t_quantile(tail, self.whole.df) * self.whole.standard_error
-        below, above = (self.scale * math.hypot(*part) for part in ((a - low, higher - b), (high - a, b - lower)))
+        below, above = (
+            self.scale * float(self.together(*part)) for part in ((a - low, higher - b), (high - a, b - lower))
+        )
         return self.estimate - max(below, half), self.estimate + max(above, half)
+
+    def together(self, first: Any, second: Any) -> Any:
+        """The distance of a bound from the estimate, from those of the parts; numbers or arrays of one shape."""
+        if not self.correlation:
+            return (np.hypot if isinstance(first, np.ndarray) else math.hypot)(first, second)
+        return np.sqrt(np.maximum(first**2 + second**2 - 2 * self.correlation * first * second, 0.0))
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""

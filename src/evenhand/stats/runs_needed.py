@@ -225,8 +225,8 @@ def _bounds_apart(interval: Apart, future: _Future) -> Bounds:
     variance = _Variance.after(interval.whole, future)
     half, middle = _quantiles(future, variance) * np.sqrt(variance.total), interval.estimate + future.shift
     return (
-        middle - np.maximum(interval.scale * np.hypot(below[0], above[1]), half),
-        middle + np.maximum(interval.scale * np.hypot(above[0], below[1]), half),
+        middle - np.maximum(interval.scale * interval.together(below[0], above[1]), half),
+        middle + np.maximum(interval.scale * interval.together(above[0], below[1]), half),
     )
 
 

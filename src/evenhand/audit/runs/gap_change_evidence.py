@@ -40,6 +40,7 @@ from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.stats.contrast import unpaired
 from evenhand.stats.differences import Apart
 from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.ranking import SkewedInterval
 
 
 def gap_change_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str]) -> Evidence:
@@ -99,7 +100,11 @@ def _of_pairs(
         if side.whole is not None
     ]
     few = any(side.adjusted is not None for side in evidence)
-    whole = difference.whole
+    whole, adjusted = difference.whole, None
+    if difference.steps is not None:
+        adjusted = SkewedInterval.of(whole, difference.totals)
+    elif few:
+        adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(
         whole,
@@ -109,7 +114,7 @@ def _of_pairs(
         sample=reader.sample,
         doubts=tuple(dict.fromkeys(doubt for side in evidence for doubt in side.doubts)),
         adjustment=evidence[0].adjustment,
-        adjusted=Apart(whole, intervals[0], intervals[1], difference.part) if few else None,
+        adjusted=adjusted,
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: (difference.units, difference.totals),

@@ -22,7 +22,7 @@ from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.audit.trial_records import missing_note
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
-from evenhand.stats.differences import Apart, FewEvents
+from evenhand.stats.differences import Apart, FewEvents, correlation_of
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.ranking import LogitInterval
 from evenhand.stats.ratios import TwoProportions
@@ -102,7 +102,10 @@ class Sided:
         """
         if self.steps is not None:
             first, second = LogitInterval(self.first, self.steps[0]), LogitInterval(self.second, self.steps[1])
-            return Wider(FewRuns(self.whole), Apart(self.whole, first.over(rates), second.over(rates), rates))
+            parts = (np.array(each.variance) for each in (self.whole, self.first, self.second))
+            together = float(correlation_of(*parts))  # runs move both sides, and so do units of both
+            apart = Apart(self.whole, first.over(rates), second.over(rates), rates, together)
+            return Wider(FewRuns(self.whole), apart)
         return self.few_events_of(rates) if proportion else FewRuns(self.whole)
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
