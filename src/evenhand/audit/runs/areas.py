@@ -26,7 +26,7 @@ WIDENED = "the interval allows for one more example like the one that matters mo
 
 def is_area(influences: Sequence[Influence]) -> bool:
     """Whether these are influences on an area under a curve."""
-    return all(influence.ranking is not None for influence in influences)
+    return bool(influences) and all(influence.ranking is not None for influence in influences)
 
 
 def refused(
