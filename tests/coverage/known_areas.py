@@ -36,20 +36,27 @@ def misses(
 ) -> dict[str, Misses]:
     """By kind and group, such as `level`, `change a`, `gap b`; where `null`, 0 stands for the truth."""
     rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+    truths: dict[str, float] = {}  # of average precision they are integrals
     for repetition in range(repetitions):
         reading = reading_of(world, np.random.default_rng([seed, repetition]))
         if "level" in kinds:
             for estimand in estimands(reading, (measure,)):
                 group = estimand.subset.group
                 estimate = dict(reading.estimates(estimand, "method"))[None]
-                truth = world.truth(measure, "method", group)
+                name = f"level {group or ''}"
+                if name not in truths:
+                    truths[name] = world.truth(measure, "method", group)
+                truth = truths[name]
                 if estimate.low is not None and estimate.high is not None:
-                    rows[f"level {group or ''}"].append((*_outside(estimate.low, estimate.high, truth), *(0, 0)))
+                    rows[name].append((*_outside(estimate.low, estimate.high, truth), *(0, 0)))
         for member in compared(reading, (measure,), kinds):
             if member.contrast.interval is None or member.comparison.method != "method":
                 continue
-            interval, truth = member.contrast.interval, 0.0 if null else truth_of(world, measure, member)
+            interval = member.contrast.interval
             name = f"{member.comparison.kind} {member.comparison.estimand.subset.group or ''}"
+            if name not in truths:
+                truths[name] = 0.0 if null else truth_of(world, measure, member)
+            truth = truths[name]
             rows[name].append((*_outside(*interval.bounds(0.025), truth), *_outside(*interval.bounds(0.05), truth)))
     found = {}
     for name, each in rows.items():

@@ -109,8 +109,8 @@ def bpsn_auc(
     positives than the background.
 
     Args:
-        y_true, y_score, sensitive_features, pos_label, sample_weight: [n], see `subgroup_auc`. The background of a group
-            is everyone who is not in it.
+        y_true, y_score, sensitive_features, pos_label, sample_weight: [n], see `subgroup_auc`. A group's background is
+            everyone who is not in it.
 
     Returns:
         As `subgroup_auc`: nan without positives outside or negatives inside of the group.
@@ -138,8 +138,8 @@ def bnsp_auc(
     negatives than the background.
 
     Args:
-        y_true, y_score, sensitive_features, pos_label, sample_weight: [n], see `subgroup_auc`. The background of a group
-            is everyone who is not in it.
+        y_true, y_score, sensitive_features, pos_label, sample_weight: [n], see `subgroup_auc`. A group's background is
+            everyone who is not in it.
 
     Returns:
         As `subgroup_auc`: nan without positives inside or negatives outside of the group.

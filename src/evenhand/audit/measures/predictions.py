@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.error_rates import ERROR_RATES
 from evenhand.audit.measures.influence import GapOf, LowestOf, RateOf, SpreadOf
 from evenhand.audit.measures.measure import BETWEEN, EVERYWHERE, NO_PROMISE, RANGE, Measure, by_name
-from evenhand.audit.measures.ranking import AreaOf
+from evenhand.audit.measures.ranking import AREAS
 from evenhand.audit.measures.ratios import FOUR_FIFTHS, LinearOf, RatioOf
 from evenhand.audit.measures.run_data import Level, Rate
 
@@ -66,11 +66,6 @@ def _spread_of(rate: Rate) -> Measure:
         default_margin=False,
         display=Display(question=_QUESTIONS.get(rate, "error rates")),
     )
-
-
-def _area(name: str, summary: str, area: AreaOf, levels: tuple[Level, ...] = EVERYWHERE, **options: Any) -> Measure:
-    """An area under a curve: more is better, by class, and computed on request."""
-    return Measure(name, "predictions", summary, -1, levels, area, by_class=True, on_request=True, **options)
 
 
 PREDICTIONS = by_name(
@@ -199,48 +194,5 @@ PREDICTIONS = by_name(
         display=Display(worse="is less well calibrated", question="calibration"),
     ),
     *ERROR_RATES,
-    _area(
-        "roc_auc",
-        "chance that a positive has a higher score than a negative (of a group: within the group); no threshold",
-        AreaOf(),
-        title="ROC AUC",
-        gaps=True,
-        display=Display(
-            summary=True, fitted=True, worse="separates positives from negatives less well", question="ranking"
-        ),
-    ),
-    _area(
-        "subgroup_auc",
-        "ROC AUC within a group, by the name of Borkan et al. (2019); the verdict is that of ROC AUC",
-        AreaOf(),
-        title="subgroup AUC",
-        levels=("group",),
-        decides=False,
-        decided_by="ROC AUC, which is the same number",
-        display=Display(fitted=True, question="ranking"),
-    ),
-    _area(
-        "bpsn_auc",
-        "chance that a positive outside of the group has a higher score than a negative of the group; low: the group's "
-        "negatives are scored too high",
-        AreaOf(sides="bpsn"),
-        title="BPSN AUC",
-        levels=("group",),
-        display=Display(fitted=True, question="ranking"),
-    ),
-    _area(
-        "bnsp_auc",
-        "chance that a positive of the group has a higher score than a negative outside of the group; low: the group's "
-        "positives are scored too low",
-        AreaOf(sides="bnsp"),
-        title="BNSP AUC",
-        levels=("group",),
-        display=Display(fitted=True, question="ranking"),
-    ),
-    _area(
-        "average_precision",
-        "mean precision over the positives (area under precision and recall); depends on the share of positives",
-        AreaOf("precision"),
-        display=Display(question="ranking"),
-    ),
+    *AREAS,
 )

@@ -1,14 +1,16 @@
-"""Functions that compute how well scores rank positives above negatives, with the influence of each example."""
+"""Defines the measures of how well scores rank positives above negatives; computes them with their influences."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from evenhand.audit.measures.display import Display
 from evenhand.audit.measures.influence import Influence, Ranking, undefined
-from evenhand.audit.measures.run_data import NO_PROBABILITIES, RunData, RunSubset
+from evenhand.audit.measures.measure import EVERYWHERE, Measure
+from evenhand.audit.measures.run_data import NO_PROBABILITIES, Level, RunData, RunSubset
 from evenhand.stats.contrast import compact
 from evenhand.stats.ranking import precision_area, roc_area
 
@@ -88,3 +90,57 @@ def _rarer(run: RunData, rows: np.ndarray, positive: np.ndarray) -> Ranking:
         by_unit = weight if codes is None else np.bincount(codes[side], weight)
         found.append(Ranking(float(by_unit.sum() ** 2 / (by_unit**2).sum()), name))
     return min(found, key=lambda each: each.units)
+
+
+def _area(name: str, summary: str, area: AreaOf, levels: tuple[Level, ...] = EVERYWHERE, **options: Any) -> Measure:
+    """An area under a curve: more is better, by class, and computed on request."""
+    return Measure(name, "predictions", summary, -1, levels, area, by_class=True, on_request=True, **options)
+
+
+AREAS = (
+    _area(
+        "roc_auc",
+        "chance that a positive has a higher score than a negative (of a group: within the group); no threshold",
+        AreaOf(),
+        title="ROC AUC",
+        gaps=True,
+        display=Display(
+            summary=True, fitted=True, worse="separates positives from negatives less well", question="ranking"
+        ),
+    ),
+    _area(
+        "subgroup_auc",
+        "ROC AUC within a group, by the name of Borkan et al. (2019); the verdict is that of ROC AUC",
+        AreaOf(),
+        title="subgroup AUC",
+        levels=("group",),
+        decides=False,
+        decided_by="ROC AUC, which is the same number",
+        display=Display(fitted=True, question="ranking"),
+    ),
+    _area(
+        "bpsn_auc",
+        "chance that a positive outside of the group has a higher score than a negative of the group; low: the group's "
+        "negatives are scored too high",
+        AreaOf(sides="bpsn"),
+        title="BPSN AUC",
+        levels=("group",),
+        display=Display(fitted=True, question="ranking"),
+    ),
+    _area(
+        "bnsp_auc",
+        "chance that a positive of the group has a higher score than a negative outside of the group; low: the group's "
+        "positives are scored too low",
+        AreaOf(sides="bnsp"),
+        title="BNSP AUC",
+        levels=("group",),
+        display=Display(fitted=True, question="ranking"),
+    ),
+    _area(
+        "average_precision",
+        "mean precision over the positives (area under precision and recall); depends on the share of positives",
+        AreaOf("precision"),
+        display=Display(question="ranking"),
+    ),
+)
+"""The areas under curves, in the order of the registry."""
