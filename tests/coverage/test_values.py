@@ -117,6 +117,7 @@ BY_RANK = {
         ("a narrow group", ranked(0, 0.2)),
         ("a wide group", ranked(0, 5)),
         ("shifted", ranked(1, 1)),
+        ("shifted far", ranked(2.5, 1)),
     )
     for sizes in SIZES
 }

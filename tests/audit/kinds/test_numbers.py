@@ -153,6 +153,13 @@ def test_ranks_compare_groups_with_each_other_and_not_models():
     assert gap == pytest.approx(2 * share - 1)
 
 
+def test_ranks_of_small_groups_are_shown_and_not_judged():
+    frame = people().with_columns(race=pl.when(pl.col("id") < 20).then(pl.lit("few")).otherwise("race"))
+    row = audited(frame, scale="rank").verdicts.filter(group="few").row(0, named=True)
+    assert row["contrast"] is not None and row["low"] is None and row["verdict"] == "inconclusive"
+    assert "fewer than 30 examples on a side: ranks are shown, not judged" in row["note"]
+
+
 @pytest.mark.parametrize("scale", ["identity", "log", "rank"])
 def test_a_constant_shows_no_difference(scale):
     rows = audited(people().with_columns(toxicity=pl.lit(0.1)), range=None, scale=scale).verdicts

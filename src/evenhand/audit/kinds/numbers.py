@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from evenhand.audit.comparisons import Evidence
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import NOT_AUDITED, Evaluation, Population, Run, groups_of, unit_codes, unit_names
@@ -24,6 +25,9 @@ from evenhand.audit.runs.skewness import SkewnessAllowance
 from evenhand.audit.trial_records import by_run
 from evenhand.audit.verdicts import Family
 from evenhand.errors import InputError, did_you_mean
+
+LEAST_RANKED = 30
+"""The fewest units of a side from which ranks are judged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,14 @@ class NumberReading(PredictionReading):
         """Changes, gaps and their changes; by rank groups are compared with each other only."""
         ranked = isinstance(estimand.measure.influence, RankOf)
         return (one for one in super().comparisons(estimand) if not (ranked and one.kind == "change"))
+
+    def _evidence(self, comparison: Comparison) -> Evidence:
+        """The evidence on a comparison; by rank with a doubt where a side has few units."""
+        evidence = super()._evidence(comparison)
+        if isinstance(comparison.estimand.measure.influence, RankOf) and evidence.smallest < LEAST_RANKED:
+            few = f"fewer than {LEAST_RANKED} {self.reader.sample} on a side: ranks are shown, not judged"
+            return replace(evidence, doubts=(*evidence.doubts, few))
+        return evidence
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
         """Of regression the mean label against the mean prediction."""

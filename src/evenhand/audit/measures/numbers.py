@@ -72,8 +72,8 @@ class RankOf:
 
     With F the distribution of the rest, P = mean of F(x) over the group. A group's value minus that of its rest is
     2P − 1. The influences are such that this difference has its own: those of the group are twice F(x) − P (Brunner and
-    Munzel 2000), those of its rest come with the value of the rest. So a value has no interval by itself, and takes
-    that of the difference.
+    Munzel 2000), those of its rest come with the value of the rest; so are the steps of one more member, whose F may be
+    anything from 0 to 1. So a value has no interval by itself, and takes that of the difference.
     """
 
     def __call__(self, data: RunData, subset: RunSubset) -> Influence:
@@ -84,8 +84,10 @@ class RankOf:
         weights = data.weight[subset.rows] / data.weight[subset.rows].sum()
         placements = _placements(data.predicted[subset.rows], data.predicted[subset.others], data.weight[subset.others])
         value, moves = _mean(weights, placements)
+        steps = Steps(2 * float(weights.max()) * (1 - value), 2 * float(weights.max()) * value)
         smallest = min(data.count(subset.rows), data.count(subset.others))
-        return Influence(value, subset.rows, 2 * moves, weights, np.ones(len(weights), dtype=bool), smallest)
+        active = np.ones(len(weights), dtype=bool)
+        return Influence(value, subset.rows, 2 * moves, weights, active, smallest, steps=steps)
 
 
 def _mean(weights: np.ndarray, numbers: np.ndarray) -> tuple[float, np.ndarray]:

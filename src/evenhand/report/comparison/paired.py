@@ -186,8 +186,10 @@ def _part(folder: Folder, setting: str, method: str) -> _Part:
         raise InputError(f"the rows of {folder.label} could not be matched to examples")
     final = pl.col("step").is_null() & ~pl.col("split").is_in(NOT_AUDITED)
     runs = trials.select("trial", "seed").unique()
-    of_method = [table.filter(final).join(runs, on="trial") for table in (results.predictions, results.values)]
-    return _Part(folder, examples, trials, *of_method, design)
+    predictions, values = (
+        table.filter(final).join(runs, on="trial") for table in (results.predictions, results.values)
+    )
+    return _Part(folder, examples, trials, predictions, values, design)
 
 
 def _check_comparable(base: _Part, part: _Part) -> list[int]:
