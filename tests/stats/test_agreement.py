@@ -36,7 +36,7 @@ def plain_share(predicted: np.ndarray, weight: np.ndarray) -> float:
     return value / total if total else np.nan
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(500))
 def test_the_mean_is_that_of_pairs_counted_one_by_one(seed):
     predicted, weight = drawn(seed)
     values, moves = RunAgreement.of(predicted).linear(weight)

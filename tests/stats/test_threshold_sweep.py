@@ -50,7 +50,7 @@ def at_one_threshold(rate: SweptRate, probability, label, weight, threshold, uni
     return mean.estimate, *proportion_interval(mean, len(values) ** 2 / (shares**2).sum())
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(100))
 @pytest.mark.parametrize("rate", get_args(SweptRate))
 def test_every_threshold_has_the_interval_that_it_has_alone(rate, seed):
     probability, label, weight = drawn(seed)

@@ -8,7 +8,7 @@ are given here as runs with influences, so that everything that is done with run
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -203,7 +203,7 @@ class RunPairInfluences(RunInfluences):
 
     def _supported(self, run: Run, influence: Influence) -> Influence:
         """The influence itself, which counts the units that support it."""
-        return replace(influence)
+        return influence
 
 
 def _shared(runs: Sequence[Run]) -> np.ndarray:
