@@ -32,6 +32,5 @@ def check_is_generative(method: Method) -> None:
         )
     if method.kind not in GENERATIVE_KINDS:
         reason = f" ({_REASONS[method.kind]})" if method.kind in _REASONS else ""
-        raise InputError(
-            f"{method.kind} is for classifiers only so far{reason}; a language model takes {', '.join(GENERATIVE_KINDS)}"
-        )
+        known = ", ".join(GENERATIVE_KINDS)
+        raise InputError(f"{method.kind} is for classifiers only so far{reason}; a language model takes {known}")
