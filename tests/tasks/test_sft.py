@@ -35,7 +35,7 @@ def ran(tmp_path_factory):
 
 def test_each_held_out_pair_has_a_loss_and_a_match(ran):
     results, _ = ran
-    values = results.tables["values"]
+    values = results.values
     assert set(values["name"]) == {"response_loss", "exact_match"} and set(values["split"]) == {"test"}
     per = values.group_by("trial", "name").len()
     assert set(per["len"]) == {32} and len(per) == 6
