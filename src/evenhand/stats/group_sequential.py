@@ -1,0 +1,105 @@
+"""Group-sequential designs: several planned looks at growing data, with the error of all of them held together.
+
+A study that looks again and again at the same level finds something sooner or later. So the looks are planned, and each
+has a share of the level: with looks at J_1 < … < J_K runs, the one-sided level of look k is
+
+    α_k = α · (J_k − J_{k−1}) / J_K        J_0 = 0,  Σ α_k = α
+
+By the union bound, the bounds of all looks then hold together with probability 1 − α on each side, however the looks
+depend on each other, whichever rule stops the study, and whatever is claimed from the bounds: `worse`, `not worse` or
+both sides of `equivalent`. The level is spent in proportion to the runs, as by Lan and DeMets' (1983) linear spending
+function; their boundaries use the correlations of looks, which are known only where the variance is, and not from 3
+runs. Simulated in `tests/coverage/test_until_decided.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.runs_needed import bounds_after
+
+FUTILE = 0.1
+"""A chance of deciding that is smaller stops a study for futility."""
+
+
+def look_levels(looks: Sequence[int], alpha: float = 0.05) -> tuple[float, ...]:
+    """The one-sided level of each planned look, α·(J_k − J_{k−1})/J_K; their sum is alpha.
+
+    Args:
+        looks: the numbers of runs J_k at the looks, ascending; the first is 1 or more.
+        alpha: the one-sided level of all looks together.
+
+    Returns:
+        Levels in the order of the looks, each above 0.
+
+    Raises:
+        InputError: there are no looks, or they do not ascend from 1 or more.
+
+    Source: Bonferroni's inequality over looks, with the linear spending function of Lan and DeMets (1983).
+
+    Example:
+        >>> from evenhand.stats import look_levels
+        >>> [round(level, 4) for level in look_levels([3, 5, 8, 12, 20], alpha=0.05)]
+        [0.0075, 0.005, 0.0075, 0.01, 0.02]
+    """
+    runs = [0, *looks]
+    if len(runs) < 2 or any(later <= earlier for earlier, later in zip(runs, runs[1:], strict=False)):
+        raise InputError(f"looks should be ascending numbers of runs, from 1, not {list(looks)}")
+    return tuple(alpha * (later - earlier) / runs[-1] for earlier, later in zip(runs, runs[1:], strict=False))
+
+
+def chance_of_deciding(
+    interval: FewRuns | Wider,
+    later: Sequence[tuple[int, float]],
+    margin: float | None,
+    *,
+    two_sided: bool = False,
+    only_worse: bool = False,
+) -> float:
+    """The share of the ways in which a study may go on that end with a verdict at some later look.
+
+    Each way draws the mean and the spread of runs given those that were made, then later runs, and computes the bounds
+    at each look as the audit does, adjusted ones too (`stats.runs_needed` has the formulas). Stopping because the share
+    is small cannot raise the error of the looks: it only gives up verdicts.
+
+    Args:
+        interval: of the contrast, over two runs or more.
+        later: the number of runs and the one-sided level of each bound at each later look, after the family's
+            correction; 40 runs at most.
+        margin: the largest contrast declared harmless; None: only bounds beyond 0 decide.
+        two_sided: whether `not worse` is no verdict, but only `equivalent`.
+        only_worse: whether `worse` is the only verdict.
+
+    Returns:
+        From 0 to 1; 0 where nothing varies or no look is left.
+
+    Source: predictive power (Spiegelhalter, Freedman and Blackburn 1986).
+
+    Example:
+        A contrast of half the margin is decided sooner if runs vary little:
+
+        >>> from evenhand.stats import FewRuns, TwoWay, chance_of_deciding
+        >>> steady = TwoWay(0.01, 1e-5, df=4, v_seed=1e-5, v_example=0, v_both=0, runs=5, units=1000)
+        >>> unsteady = TwoWay(0.01, 1e-3, df=4, v_seed=1e-3, v_example=0, v_both=0, runs=5, units=1000)
+        >>> chance_of_deciding(FewRuns(steady), [(8, 0.0075), (12, 0.01)], margin=0.02) > 0.9
+        True
+        >>> chance_of_deciding(FewRuns(unsteady), [(8, 0.0075), (12, 0.01)], margin=0.02) < 0.1
+        True
+    """
+    if not interval.variance > 0 or not later:
+        return 0.0
+    decided: np.ndarray | None = None
+    for runs, level in later:
+        low, high = bounds_after(interval, runs, level)
+        now = low > 0
+        if not only_worse:
+            now |= high < 0
+            if margin is not None:
+                now |= (high < margin) & (low > -margin) if two_sided else high < margin
+        decided = now if decided is None else decided | now
+    assert decided is not None
+    return float(decided.mean())
