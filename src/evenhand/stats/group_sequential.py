@@ -15,6 +15,7 @@ runs. Simulated in `tests/coverage/test_until_decided.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,9 +48,9 @@ def look_levels(looks: Sequence[int], alpha: float = 0.05) -> tuple[float, ...]:
         [0.0075, 0.005, 0.0075, 0.01, 0.02]
     """
     runs = [0, *looks]
-    if len(runs) < 2 or any(later <= earlier for earlier, later in zip(runs, runs[1:], strict=False)):
+    if len(runs) < 2 or any(later <= earlier for earlier, later in pairwise(runs)):
         raise InputError(f"looks should be ascending numbers of runs, from 1, not {list(looks)}")
-    return tuple(alpha * (later - earlier) / runs[-1] for earlier, later in zip(runs, runs[1:], strict=False))
+    return tuple(alpha * (later - earlier) / runs[-1] for earlier, later in pairwise(runs))
 
 
 def chance_of_deciding(
