@@ -32,12 +32,15 @@ class Plan:
         trials: every use of a trial; two uses of one trial share its hash. Trials of a tuned method are included once
             its hyperparameters are chosen.
         candidates: the trials that try hyperparameters; they predict validation examples only.
+        looks: of a study that adds seeds until it is decided, how many looks were taken; 0 for other studies, and where
+            the trials are those of all seeds.
     """
 
     study: StudySpec
     settings: Mapping[str, LoadedSetting]
     trials: tuple[Trial, ...]
     candidates: tuple[Trial, ...] = ()
+    looks: int = 0
 
     @cached_property
     def distinct(self) -> tuple[Trial, ...]:
@@ -64,6 +67,7 @@ class Plan:
 
     def design(self, source: str) -> Design:
         """Return what the audit needs to know about the study besides its records."""
+        until = self.study.until_decided
         return Design(
             settings={
                 name: prepared.design().model_copy(update={"ranks": prepared.spec.ranks()})
@@ -75,7 +79,13 @@ class Plan:
             margin_history=self.study.declared,
             source=source,
             figure=self.study.figure,
+            looks=until.design(self.looks) if until is not None and self.looks else None,
         )
+
+    def with_seeds(self, number: int) -> Plan:
+        """Return the plan of the study with its first seeds only, without the hyperparameters that tuning chose."""
+        settings = {name: loaded.with_seeds(number) for name, loaded in self.settings.items()}
+        return plan_trials(self.study, settings)
 
 
 def make_plan(study: StudySpec, data: Path | None, find: Callable[[str], BaseModel] = find_model) -> Plan:
