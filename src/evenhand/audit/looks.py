@@ -132,21 +132,26 @@ def outcome(looks: pl.DataFrame, number: int, design: LooksDesign) -> Outcome:
         >>> rows = records.from_rows([{**place, **about, "state": "decided"}], "looks")
         >>> plan = LooksDesign(seeds=(3, 20), taken=1, measures=("accuracy",), comparisons=("everyone",))
         >>> outcome(rows, 1, plan)
-        Outcome(stops=True, reason='each of the 1 comparisons has a verdict')
+        Outcome(stops=True, reason='the comparison has a verdict')
     """
     states = Counter(looks.filter(look=number)["state"])
     waited, most = states.total() - states[NOT_JUDGED], design.seeds[-1]
     if not waited:
-        return Outcome(True, f"none of the {states.total()} comparisons can be judged: their groups are too small")
-    apart = f", and {states[NOT_JUDGED]} cannot be judged" if states[NOT_JUDGED] else ""
+        return Outcome(True, "no comparison can be judged: groups are too small")
+    apart = f"; {states[NOT_JUDGED]} cannot be judged" if states[NOT_JUDGED] else ""
     if states[DECIDED] == waited:
-        return Outcome(True, f"each of the {waited} comparisons has a verdict{apart}")
-    undecided = f"{waited - states[DECIDED]} of {waited} comparisons have no verdict"
+        every = "the comparison has a verdict" if waited == 1 else f"all {waited} comparisons have a verdict"
+        return Outcome(True, every + apart)
+    left = waited - states[DECIDED]
+    undecided = f"{left} of {waited} comparisons {'has' if left == 1 else 'have'} no verdict"
+    undecided = "the comparison has no verdict" if waited == 1 else undecided
     if number == len(design.seeds):
-        return Outcome(True, f"{undecided}{apart}, and {most} seeds are the most")
+        return Outcome(True, f"{undecided}, and {most} seeds are the most{apart}")
     if going := states[OPEN] + states[TOO_FEW_RUNS]:
-        return Outcome(False, f"{undecided}{apart}, of which {going} may still get one")
-    return Outcome(True, f"{undecided}{apart}, and none of them is likely to get one by {most} seeds (futility)")
+        return Outcome(
+            False, f"{undecided} yet" + ("" if going == left else f", and {going} may still get one") + apart
+        )
+    return Outcome(True, f"{undecided}, and a chance below 10% to get one by {most} seeds (futility){apart}")
 
 
 def _seeds_below(tables: Tables, seeds: int) -> dict[str, pl.DataFrame]:

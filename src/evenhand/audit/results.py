@@ -340,6 +340,7 @@ class Results:
             "verdicts": _rows(self.verdicts),
             "estimates": _rows(self.estimates),
             "curves": _rows(self.curves),
+            **({} if self.design.looks is None else {"looks": _rows(self.looks)}),
             "trials": _rows(self.trials),
             "provenance": dict(self.provenance),
         }
