@@ -110,15 +110,22 @@ def plan(
     """List the trials of a study, their predicted cost, and the smallest harm that the study could detect.
 
     Nothing is trained: the few steps that are timed are thrown away."""
+    from evenhand.study.look_plan import look_lines, planned_looks
     from evenhand.study.power_plan import detectable_effects, detectable_leaks, effect_lines, leak_lines
 
     spec, _, out, data = study_of(study, changes or [], tiny, data, out)
     planned, expected = forecast_of(spec, data, out, calibrate, on, price)
-    effects, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
+    effects, leaks, looks = (
+        detectable_effects(planned, accuracy),
+        detectable_leaks(planned),
+        planned_looks(planned, accuracy),
+    )
     if as_json:
         harms = {"detectable": [vars(effect) for effect in effects], "detectable_leaks": [vars(leak) for leak in leaks]}
-        return print_json({**expected.to_json(), "accuracy": accuracy, **harms})
-    print("\n".join([*expected.lines(), *effect_lines(effects, accuracy), *leak_lines(leaks)]))
+        planned_stops = {"looks": [vars(look) for look in looks]} if looks else {}
+        return print_json({**expected.to_json(), "accuracy": accuracy, **harms, **planned_stops})
+    lines = [*effect_lines(effects, accuracy), *leak_lines(leaks), *look_lines(looks, accuracy)]
+    print("\n".join([*expected.lines(), *lines]))
     return None
 
 

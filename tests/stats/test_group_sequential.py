@@ -11,6 +11,8 @@ from scipy.stats import t as student_t
 from evenhand import InputError
 from evenhand.stats import FewRuns, TwoWay, chance_of_deciding, look_levels
 from evenhand.stats.contrast import degrees_of_freedom
+from evenhand.stats.group_sequential import planned_paths
+from evenhand.stats.power import Repeated
 
 
 def contrast(estimate, v_seed, v_example=0.0, v_both=0.0, runs=5, units=1000):
@@ -74,3 +76,24 @@ def test_nothing_is_decided_later_where_nothing_varies_or_no_look_is_left():
 def test_the_noise_of_a_fixed_test_set_stays_and_stops_for_futility():
     """The examples' standard error is as large as the margin, and no number of runs makes it smaller."""
     assert chance_of_deciding(contrast(0.01, 1e-6, v_example=0.02**2), [(20, 0.02)], 0.02) < 0.1
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.02, 0.03, 0.05])
+@pytest.mark.parametrize("common", [0.0, 0.3])
+def test_a_planned_study_of_one_look_finds_what_repeated_studies_find(truth, common):
+    """Under a margin that cannot be reached, a study of one look is decided where it is worse."""
+    noise, runs, units, level = 0.002, 6, 400, 0.02
+    variance = noise * (1 + (runs - 1) * common) / runs
+    repeated = Repeated.with_variances(noise * (1 - common) / runs, variance, noise / runs, runs, units, level)
+    expected = repeated.worse(truth)
+    rng = np.random.default_rng(0)
+    found = planned_paths(truth, -9.0, [(runs, units, level)], rng, noise=noise, common=common, draws=20_000)
+    assert found.mean() == pytest.approx(expected, abs=0.015)
+
+
+def test_a_planned_study_that_is_decided_stays_decided():
+    rng = np.random.default_rng(0)
+    looks = [(3, 500, 0.0075), (5, 500, 0.005), (20, 500, 0.02)]
+    found = planned_paths(0.03, 0.02, looks, rng, noise=0.001, common=0.1, spread=0.01)
+    assert (found[:, 1:] >= found[:, :-1]).all()
+    assert 0 < found[:, 0].mean() < found[:, -1].mean()

@@ -14,14 +14,17 @@ runs. Simulated in `tests/coverage/test_until_decided.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from evenhand.errors import InputError
+from evenhand.stats.contrast import many_degrees_of_freedom
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.runs_needed import bounds_after
+from evenhand.stats.student_t import t_quantile, t_quantiles
 
 FUTILE = 0.1
 """A chance of deciding that is smaller stops a study for futility."""
@@ -104,3 +107,59 @@ def chance_of_deciding(
         decided = now if decided is None else decided | now
     assert decided is not None
     return float(decided.mean())
+
+
+def planned_paths(
+    truth: float,
+    margin: float,
+    looks: Sequence[tuple[int, int, float]],
+    rng: np.random.Generator,
+    *,
+    noise: float,
+    common: float,
+    spread: float = 0.0,
+    draws: int = 2000,
+) -> np.ndarray:
+    """Whether a contrast is decided at each planned look or before it, bool [draws, K], in studies yet to be run.
+
+    The contrasts of runs are drawn, their variance is estimated from them, and that of the examples is taken as known:
+
+        d_j = truth + √(noise·common)·z_0 + √(noise·(1 − common) + spread²)·z_j
+
+    Args:
+        truth: the true contrast.
+        margin: the largest contrast declared harmless.
+        looks: the runs, at least 2, the distinct units and the one-sided level of each bound, at each look.
+        rng: the source of randomness.
+        noise: variance of one run's contrast through its sample of examples.
+        common: correlation of two runs' contrasts through the examples that both test.
+        spread: standard deviation of runs beyond their examples.
+        draws: the number of studies.
+
+    Example:
+        Where nothing is random, the first look decides:
+
+        >>> import numpy as np
+        >>> from evenhand.stats.group_sequential import planned_paths
+        >>> rng = np.random.default_rng(0)
+        >>> planned_paths(0.0, 0.02, [(3, 500, 0.01), (5, 500, 0.01)], rng, noise=1e-9, common=0.0, draws=2)
+        array([[ True,  True],
+               [ True,  True]])
+    """
+    most = looks[-1][0]
+    apart = math.sqrt(noise * (1 - common) + spread**2)
+    runs = truth + math.sqrt(noise * common) * rng.normal(size=(draws, 1)) + apart * rng.normal(size=(draws, most))
+    decided = np.empty((draws, len(looks)), dtype=bool)
+    for place, (count, units, level) in enumerate(looks):
+        made = runs[:, :count]
+        seed = made.var(axis=1, ddof=1) / count
+        example, both = noise * (1 + (count - 1) * common) / count, noise / count
+        variance = np.maximum(seed + example - both, example)
+        df = many_degrees_of_freedom(variance, seed, count, np.full(draws, units))
+        lasting = t_quantile(level, max(units - 1, 1)) ** 2 * max(example - both, 0.0)
+        parts = t_quantile(level, count - 1) ** 2 * seed + lasting
+        least = max(min(float(count - 1), float(df.min())), 1.0)
+        half = np.maximum(-t_quantiles(level, df, least) * np.sqrt(variance), np.sqrt(parts))
+        middle = made.mean(axis=1)
+        decided[:, place] = (middle - half > 0) | (middle + half < margin)
+    return np.logical_or.accumulate(decided, axis=1)
