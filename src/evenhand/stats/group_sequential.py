@@ -122,19 +122,9 @@ def planned_paths(
 ) -> np.ndarray:
     """Whether a contrast is decided at each planned look or before it, bool [draws, K], in studies yet to be run.
 
-    The contrasts of runs are drawn, their variance is estimated from them, and that of the examples is taken as known:
-
-        d_j = truth + √(noise·common)·z_0 + √(noise·(1 − common) + spread²)·z_j
-
     Args:
-        truth: the true contrast.
         margin: the largest contrast declared harmless.
-        looks: the runs, at least 2, the distinct units and the one-sided level of each bound, at each look.
-        rng: the source of randomness.
-        noise: variance of one run's contrast through its sample of examples.
-        common: correlation of two runs' contrasts through the examples that both test.
-        spread: standard deviation of runs beyond their examples.
-        draws: the number of studies.
+        truth, looks, rng, noise, common, spread, draws: see `planned_bounds`.
 
     Example:
         Where nothing is random, the first look decides:
@@ -146,10 +136,39 @@ def planned_paths(
         array([[ True,  True],
                [ True,  True]])
     """
+    low, high = planned_bounds(truth, looks, rng, noise=noise, common=common, spread=spread, draws=draws)
+    return np.logical_or.accumulate((low > 0) | (high < margin), axis=1)
+
+
+def planned_bounds(
+    truth: float,
+    looks: Sequence[tuple[int, int, float]],
+    rng: np.random.Generator,
+    *,
+    noise: float,
+    common: float,
+    spread: float = 0.0,
+    draws: int = 2000,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and upper bounds of a contrast at each planned look, float [draws, K] each, in studies yet to be run.
+
+    The contrasts of runs are drawn, their variance is estimated from them, and that of the examples is taken as known:
+
+        d_j = truth + √(noise·common)·z_0 + √(noise·(1 − common) + spread²)·z_j
+
+    Args:
+        truth: the true contrast.
+        looks: the runs, at least 2, the distinct units and the one-sided level of each bound, at each look.
+        rng: the source of randomness.
+        noise: variance of one run's contrast through its sample of examples.
+        common: correlation of two runs' contrasts through the examples that both test.
+        spread: standard deviation of runs beyond their examples.
+        draws: the number of studies.
+    """
     most = looks[-1][0]
     apart = math.sqrt(noise * (1 - common) + spread**2)
     runs = truth + math.sqrt(noise * common) * rng.normal(size=(draws, 1)) + apart * rng.normal(size=(draws, most))
-    decided = np.empty((draws, len(looks)), dtype=bool)
+    low, high = np.empty((draws, len(looks))), np.empty((draws, len(looks)))
     for place, (count, units, level) in enumerate(looks):
         made = runs[:, :count]
         seed = made.var(axis=1, ddof=1) / count
@@ -161,5 +180,5 @@ def planned_paths(
         least = max(min(float(count - 1), float(df.min())), 1.0)
         half = np.maximum(-t_quantiles(level, df, least) * np.sqrt(variance), np.sqrt(parts))
         middle = made.mean(axis=1)
-        decided[:, place] = (middle - half > 0) | (middle + half < margin)
-    return np.logical_or.accumulate(decided, axis=1)
+        low[:, place], high[:, place] = middle - half, middle + half
+    return low, high

@@ -138,9 +138,9 @@ def look_lines(planned: Sequence[PlannedLooks], accuracy: float) -> list[str]:
     counted = "the comparison" if first.comparisons == 1 else f"each of the {first.comparisons} comparisons"
     lines = [
         "",
-        f"The chance to stop at each number of seeds, if methods reach {accuracy:.2f}, agree as fine-tuned models do, and",
-        f"{counted} of accuracy that the study waits for has the same true contrast: 0, the margin, or",
-        "twice the margin (a study that is unlikely to be decided stops earlier):",
+        f"The chance to stop at each number of seeds, if methods reach {accuracy:.2f} and agree as fine-tuned",
+        f"models do, and {counted} of accuracy that the study waits for has the same true contrast:",
+        "0, the margin, or twice the margin (a study that is unlikely to be decided stops earlier):",
     ]
     for spread in dict.fromkeys(each.spread for each in planned):
         besides = "by their examples alone" if not spread else f"besides by a standard deviation of {spread:g}"
