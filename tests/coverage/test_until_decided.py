@@ -111,12 +111,15 @@ def first(evaluation: Evaluation, runs: int) -> Evaluation:
 
 
 def world_of(name: str, margins: float, groups: str = "all") -> KnownRates:
-    """A world whose method is less accurate by so many margins, in everyone or in the first group."""
+    """A world whose method is less accurate by so many margins, in everyone or in the first group; or more, below 0."""
     world = {"example": 0.3, "margin": 0.04, **WORLDS[name]}
     count, margin = len(world["sizes"]), world.pop("margin")
     harm = margins * margin
     harmed = [harm if groups == "all" or place == 0 else 0.0 for place in range(count)]
-    rates = {"reference": (ACCURACY,) * count, "method": tuple(ACCURACY - each for each in harmed)}
+    rates = {
+        "reference": tuple(ACCURACY - max(-each, 0.0) for each in harmed),
+        "method": tuple(ACCURACY - max(each, 0.0) for each in harmed),
+    }
     return KnownRates(rates, margins={"accuracy": margin}, runs=LOOKS[-1], **world)
 
 
