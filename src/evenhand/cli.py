@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,6 +82,9 @@ def run(
     repair: Annotated[
         bool, typer.Option("--repair", help="train damaged trials again, and those that lacked memory or time")
     ] = False,
+    more: Annotated[
+        bool, typer.Option("--more", help="train as many more seeds as the undecided verdicts in the folder need")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train the trials that are missing, audit them, and write the report.
@@ -91,6 +95,11 @@ def run(
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
     spec, name, out, data = study_of(study, changes, tiny, data, out)
     options = cluster_of(cluster or [])
+    if more:
+        from evenhand.study.continuation import with_more_seeds
+
+        with folder_of(out) as local:
+            spec = with_more_seeds(spec, local, lambda text: print(text, file=sys.stderr))
     return _run(spec, out, data, as_json, name, executor=executor.value, cluster=options, repair=repair)
 
 

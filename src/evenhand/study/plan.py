@@ -67,12 +67,14 @@ class Plan:
 
     def design(self, source: str) -> Design:
         """Return what the audit needs to know about the study besides its records."""
-        until = self.study.until_decided
+        until, continued = self.study.until_decided, self._continued()
+        designs = {}
+        for name, prepared in self.settings.items():
+            design = prepared.design()
+            warnings = (*continued, *design.warnings) if name == next(iter(self.settings)) else design.warnings
+            designs[name] = design.model_copy(update={"ranks": prepared.spec.ranks(), "warnings": warnings})
         return Design(
-            settings={
-                name: prepared.design().model_copy(update={"ranks": prepared.spec.ranks()})
-                for name, prepared in self.settings.items()
-            },
+            settings=designs,
             measures=self.study.measures,
             gaps=self.study.comparison == "gap",
             margins=self.study.margins,
@@ -80,6 +82,19 @@ class Plan:
             source=source,
             figure=self.study.figure,
             looks=until.design(self.looks) if until is not None and self.looks else None,
+        )
+
+    def _continued(self) -> tuple[str, ...]:
+        """Return the warning on a study that was continued after its verdicts had been seen; none for others."""
+        continued = self.study.continued
+        if not continued:
+            return ()
+        seen = " and ".join(f"{max(each.seeds.values())} ({each.date})" for each in continued)
+        most = 100 * Design.model_fields["alpha"].default * (len(continued) + 1)
+        return (
+            f"The study was continued after its verdicts at {seen} seeds had been seen. Each audit holds its level; "
+            f"without harm, up to {most:g}% of families have a worse verdict in one of these audits, and as many a "
+            "harm of the margin that is called harmless.",
         )
 
     def with_seeds(self, number: int) -> Plan:

@@ -21,6 +21,18 @@ from evenhand.study.until_decided import UntilDecided, until_decided
 from evenhand.training.recipe import TrainSpec
 
 
+class Continuation(Spec):
+    """A study of fixed seeds that was continued after its verdicts were seen.
+
+    Attributes:
+        date: when.
+        seeds: by setting, how many seeds had been audited then.
+    """
+
+    date: str
+    seeds: dict[str, int]
+
+
 class StudySpec(Spec):
     """The settings of a study and the keys that they share; `evenhand.Study` is one that can be run.
 
@@ -38,6 +50,7 @@ class StudySpec(Spec):
         until_decided: of a study whose seeds are `{until: decided}`, the planned looks; its settings then have the most
             seeds that it may train.
         declared: margins and the dates on which they were declared, oldest first.
+        continued: when it was continued after its verdicts had been seen, oldest first.
         chosen: the hyperparameters that tuning chose when the study was last run.
 
     Raises:
@@ -52,6 +65,7 @@ class StudySpec(Spec):
     figure: Figures = ()
     until_decided: UntilDecided | None = None
     declared: tuple[MarginChange, ...] = ()
+    continued: tuple[Continuation, ...] = ()
     chosen: tuple[Choice, ...] = ()
 
     def __init__(self, /, **values: Any) -> None:
@@ -124,8 +138,9 @@ class StudySpec(Spec):
     def to_yaml(self) -> str:
         """Return the resolved study as a YAML text that reads back as the same study."""
         values = self.model_dump(mode="json")
-        if self.until_decided is None:
-            del values["until_decided"]
+        for key in ("until_decided", "continued"):
+            if not values[key]:
+                del values[key]
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
