@@ -53,8 +53,8 @@ def with_more_seeds(study: StudySpec, folder: Path, say: Callable[[str], None]) 
         needed = undecided.drop_nulls("runs_needed")
         for sentence in _sentences(name if len(study.settings) > 1 else "", len(made), undecided, needed):
             say(sentence)
-        most = max(needed["runs_needed"].max() or 0, len(made))  # pyright: ignore[reportArgumentType,reportCallIssue]
-        settings[name] = setting.model_copy(update={"seeds": _seeds(setting, made, int(most))})
+        most = max(*needed["runs_needed"].to_list(), len(made), 0)
+        settings[name] = setting.model_copy(update={"seeds": _seeds(setting, made, most)})
         if most > len(made):
             before[name] = len(made)
     if not before:
