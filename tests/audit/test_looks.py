@@ -171,6 +171,23 @@ def test_groups_that_are_too_small_are_not_waited_for():
     )
 
 
+def test_only_named_groups_are_waited_for(tables):
+    plan = PLAN.model_copy(update={"groups": ("a", "who=b")})
+    found = audited(tables, plan)
+    assert found.looks["group"].unique().sort().to_list() == [None, "a", "b"]
+    assert found.verdicts.equals(audited(tables, PLAN).verdicts), "what is waited for changes no verdict"
+
+
+@pytest.mark.parametrize("named", ["a", "b"])
+def test_either_of_two_mirrored_groups_may_be_named(named):
+    examples, trials, predictions = study(n=500, seeds=8, harm={}, seed=5)
+    two = examples.with_columns(
+        pl.col("attribute.who").list.eval(pl.element().replace("c", "b")).alias("attribute.who")
+    )
+    plan = PLAN.model_copy(update={"comparisons": ("gap changes",), "groups": (named,)})
+    assert len(audited((two, trials, predictions), plan).looks) == 3
+
+
 def test_a_saved_folder_gives_the_same_looks_and_verdicts(results, tmp_path):
     results.save(tmp_path / "out")
     again = Results.load(tmp_path / "out")

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from evenhand import InputError, Study
+from evenhand.study.plan import make_plan
 from evenhand.study.spec import StudySpec
 from evenhand.study.until_decided import LOOKS, until_decided
 
@@ -95,3 +96,11 @@ def test_settings_have_no_seeds_of_their_own(small_study):
         Study(**{**small_study, "seeds": UNTIL, "settings": settings})
     with pytest.raises(InputError, match=r"settings\.two: seeds until decided belong to the whole study"):
         Study(**{**small_study, "settings": {"one": {}, "two": {"seeds": UNTIL}}})
+
+
+def test_groups_that_the_data_lack_are_refused_before_anything_is_trained(small_study):
+    study = Study(**{**small_study, "seeds": {**UNTIL, "groups": ["food", "topic=musik"]}})
+    with pytest.raises(InputError, match=r'seeds\.groups: there is no group "topic=musik"; did you mean "topic=music"'):
+        make_plan(study, None)
+    fine = Study(**{**small_study, "seeds": {**UNTIL, "most": 3, "groups": ["food", "topic=music"]}})
+    assert make_plan(fine, None).study.until_decided == fine.until_decided

@@ -266,12 +266,18 @@ class LooksDesign(Spec):
         taken: how many of these looks were taken.
         measures: those whose comparisons are waited for.
         comparisons: which of their comparisons are.
+        groups: the groups whose comparisons are, by name or as ATTRIBUTE=GROUP; none: all.
     """
 
     seeds: tuple[int, ...] = Field(min_length=1)
     taken: int = Field(ge=1)
     measures: tuple[str, ...]
     comparisons: tuple[Waited, ...]
+    groups: tuple[str, ...] = ()
+
+    def waits_for(self, attribute: str | None, group: str | None) -> bool:
+        """Whether the study waits for a group, or for one of this name in any attribute."""
+        return not self.groups or group in self.groups or f"{attribute}={group}" in self.groups
 
     @model_validator(mode="after")
     def _was_planned(self) -> LooksDesign:

@@ -9,7 +9,7 @@ of the comparisons that the study waits for, and `outcome` says why it then went
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,8 +193,12 @@ def _said(
     assert design.looks is not None
     members = {_key_of(member): (member, family) for family in families for member in family.members}
     split = "test" if any(row["split"] == "test" for row in rows) else None
+    groups: dict[tuple[str | None, str | None], set[str | None]] = {}
+    for row in rows:
+        groups.setdefault((row["setting"], row["attribute"]), set()).add(row["group"])
     for key, row in _keyed(rows):
-        if not _is_waited_for(row, design.looks) or (split is not None and row["split"] != split):
+        about = groups[row["setting"], row["attribute"]] if _MIRRORED in key else {row["group"]}
+        if not _is_waited_for(row, about, design.looks) or (split is not None and row["split"] != split):
             continue
         first = decided.get(key)
         member, family = members[tuple(row[name] for name in KEY)]
@@ -210,14 +214,15 @@ def _said(
         }
 
 
-def _is_waited_for(row: Mapping[str, Any], looks: LooksDesign) -> bool:
-    """Whether a verdict row is of a comparison that the study waits for."""
+def _is_waited_for(row: Mapping[str, Any], groups: Iterable[str | None], looks: LooksDesign) -> bool:
+    """Whether a verdict row, which is about these groups, is of a comparison that the study waits for."""
     if row["setting"] is None or row["verdict"] is None or row["measure"] not in looks.measures:
         return False
     if row["attribute"] is None:
         return "everyone" in looks.comparisons and row["comparison"] == "change"
     names = {"change": "groups", "gap change": "gap changes", "gap": "gaps"}
-    return row["group"] is not None and names[row["comparison"]] in looks.comparisons
+    named = row["group"] is not None and names[row["comparison"]] in looks.comparisons
+    return named and any(looks.waits_for(row["attribute"], group) for group in groups)
 
 
 def _undecided(

@@ -99,6 +99,8 @@ def _noises(plan: Plan, accuracy: float) -> Iterator[Noise]:
             continue
         everyone, *groups = tested_subsets(prepared)
         groups = [each for each in groups if each.judged]
+        family, design = max(len(groups), 1), until.design(1)
+        groups = [each for each in groups if design.waits_for(each.attribute, each.group)]
         pairs = len(prepared.spec.reference) * (len(prepared.spec.methods) - 1)
         for _ in range(pairs):
             if "everyone" in until.comparisons and everyone.judged:
@@ -113,7 +115,7 @@ def _noises(plan: Plan, accuracy: float) -> Iterator[Noise]:
                         continue
                     noise = differ / each.size + (differ / rest if kind == "gap changes" else 0.0)
                     looks = [
-                        (seeds, each.units(seeds), level / len(groups))
+                        (seeds, each.units(seeds), level / family)
                         for seeds, level in zip(until.looks, levels, strict=True)
                     ]
                     yield noise, SEED_CORRELATION * each.overlap, looks

@@ -129,6 +129,9 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
             tuning without validation examples, settings that share a trial but not the examples of a split of the same
             name.
     """
+    if study.until_decided is not None:
+        attributes = [pair for prepared in settings.values() for pair in prepared.dataset.attributes.items()]
+        study.until_decided.check_groups((name, group) for name, each in attributes for group in each.groups)
     for name, prepared in settings.items():
         spec = prepared.spec
         methods = {method: spec.method(method) for method in spec.methods}

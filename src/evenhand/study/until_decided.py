@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from evenhand.audit.design import LooksDesign, Waited
 from evenhand.audit.measures import check_measures, is_selected, known
-from evenhand.errors import InputError
+from evenhand.errors import InputError, did_you_mean
 from evenhand.spec import Spec
 from evenhand.stats.runs_needed import MOST_RUNS
 
@@ -34,12 +34,15 @@ class UntilDecided(Spec):
         comparisons: which of their comparisons: `everyone` (the change of everyone), `groups` (the change of each
             group), `gap changes` (of each group), `gaps` (of each group, of a single method). Unless given, everyone
             and gap changes; gaps where there is no reference.
+        groups: the groups whose comparisons are waited for, by name, or as ATTRIBUTE=GROUP where several attributes
+            have the group; none: every group that is large enough.
     """
 
     most: int = 20
     looks: tuple[int, ...] = LOOKS
     measures: tuple[str, ...] = ("accuracy",)
     comparisons: tuple[Waited, ...] = Field(default=())
+    groups: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -54,7 +57,7 @@ class UntilDecided(Spec):
             return {**values, "most": looks[-1]}
         return values
 
-    @field_validator("measures", "comparisons", mode="before")
+    @field_validator("measures", "comparisons", "groups", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """Read a plain name as a list of one."""
@@ -96,7 +99,13 @@ class UntilDecided(Spec):
 
     def design(self, taken: int) -> LooksDesign:
         """Return what the audit needs to know, after so many looks."""
-        return LooksDesign(seeds=self.looks, taken=taken, measures=self.measures, comparisons=self.comparisons)
+        return LooksDesign(
+            seeds=self.looks,
+            taken=taken,
+            measures=self.measures,
+            comparisons=self.comparisons,
+            groups=self.groups,
+        )
 
     def for_settings(self, settings: Mapping[str, Setting]) -> UntilDecided:
         """Return the plan with its default comparisons written out."""
@@ -104,6 +113,20 @@ class UntilDecided(Spec):
             return self
         compares = any(setting.reference for setting in settings.values())
         return self.model_copy(update={"comparisons": ("everyone", "gap changes") if compares else ("gaps",)})
+
+    def check_groups(self, groups: Iterable[tuple[str, str]]) -> None:
+        """Refuse groups that the data do not have.
+
+        Args:
+            groups: attribute and name of each group in any setting.
+
+        Raises:
+            InputError: a name that is none of them.
+        """
+        names = [name for pair in groups for name in (pair[1], "=".join(pair))]
+        for name in self.groups:
+            if name not in names:
+                raise InputError(f'seeds.groups: there is no group "{name}"; {did_you_mean(name, names)}')
 
     def check(self, study: StudySpec) -> None:
         """Refuse a study whose comparisons cannot be decided in this way. Raises InputError."""
