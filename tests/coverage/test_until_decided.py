@@ -47,8 +47,8 @@ WORLDS: dict[str, dict[str, Any]] = {
 }
 """Which source of noise dominates, the design of the splits, and the size of the family."""
 
-SEEDS_DOMINATE = "seeds"
-"""How the names of the worlds begin in which trials cannot be saved: the spread of runs has to be averaged out."""
+AMPLE = 12
+"""Where so many fixed seeds nearly always decide, 20 do so with room, and two fifths of their trials can be saved."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Path:
         stopped: the number of seeds at which it stopped; decided: whether each comparison had a verdict then.
         futile: whether it stopped for futility.
         words: the verdict of each comparison that stands after all planned looks, by (comparison, group).
-        fixed: the verdicts of 20 fixed seeds at the whole level.
+        fixed, ample: the verdicts of 20, and of 12, fixed seeds at the whole level.
     """
 
     stopped: int
@@ -67,6 +67,7 @@ class Path:
     futile: bool
     words: dict[tuple[str, str | None], str]
     fixed: dict[tuple[str, str | None], str]
+    ample: dict[tuple[str, str | None], str]
 
 
 def path_of(world: KnownRates, comparisons: tuple[str, ...], rng: np.random.Generator) -> Path:
@@ -88,13 +89,15 @@ def path_of(world: KnownRates, comparisons: tuple[str, ...], rng: np.random.Gene
     number = next(place for place in range(1, len(LOOKS) + 1) if outcome(looks, place, plan).stops)
     last = outcome(looks, number, plan)
     waited = looks.filter(look=1).select("comparison", "group")
-    fixed = audit({"trials": trials}, design.model_copy(update={"looks": None}), True)[0].verdicts
+    at_once = design.model_copy(update={"looks": None})
+    fixed, ample = (audit({"trials": trials[:seeds]}, at_once, True)[0].verdicts for seeds in (LOOKS[-1], AMPLE))
     return Path(
         LOOKS[number - 1],
         set(looks.filter(look=number)["state"]) == {DECIDED},
         "(futility)" in last.reason,
         words_of(judged["verdicts"], waited),
         words_of(fixed, waited),
+        words_of(ample, waited),
     )
 
 
@@ -131,7 +134,7 @@ class Counted:
         worse: any comparison without harm was called worse; harmless: any harm of the margin or more was called less,
             or any difference of the margin or more equivalent.
         seeds: mean number until it stopped; decided, futile: how often it stopped for that reason.
-        fixed: how often 20 fixed seeds gave each comparison a verdict.
+        fixed, ample: how often 20, and 12, fixed seeds gave each comparison a verdict.
     """
 
     worse: float
@@ -140,6 +143,7 @@ class Counted:
     decided: float
     futile: float
     fixed: float
+    ample: float
 
     @property
     def saved(self) -> float:
@@ -162,8 +166,8 @@ def counted(name: str, margins: float, repetitions: int, groups: str = "all", se
             (word in HARMLESS and harms[key] > margin) or (word == "equivalent" and harms[key] < -margin)
             for key, word in path.words.items()
         )
-        whole = all(word != "inconclusive" for word in path.fixed.values())
-        rows.append((worse, harmless, path.stopped, path.decided, path.futile, whole))
+        whole = [all(word != "inconclusive" for word in words.values()) for words in (path.fixed, path.ample)]
+        rows.append((worse, harmless, path.stopped, path.decided, path.futile, *whole))
     return Counted(*(float(column) for column in np.mean(np.array(rows, dtype=float), axis=0)))
 
 
@@ -249,10 +253,10 @@ def test_no_claim_is_false_more_often_than_its_level_over_the_path(name, groups,
 
 @pytest.mark.simulate
 @pytest.mark.parametrize("name", WORLDS)
-@pytest.mark.parametrize("margins", [0.0, 1.0, 2.0])
-def test_trials_are_saved_wherever_twenty_fixed_seeds_always_decide(name, margins, repetitions):
+@pytest.mark.parametrize("margins", [0.0, 2.0])
+def test_two_fifths_of_the_trials_are_saved_wherever_twelve_fixed_seeds_always_decide(name, margins, repetitions):
     found = counted(name, margins, repetitions(300), seed=2)
-    if found.fixed >= 0.99 and not name.startswith(SEEDS_DOMINATE):
+    if found.ample >= 0.99:
         assert found.saved >= 0.4, found
 
 

@@ -27,9 +27,7 @@ def results() -> Results:
 
 def test_the_headline_says_where_the_study_stopped_and_that_estimates_are_extreme(results):
     (line,) = look_lines(results)
-    assert line.startswith(
-        "The study added seeds until it was decided and stopped at 5 of 20 seeds: all 4 comparisons "
-    )
+    assert line.startswith("The study added seeds look by look and stopped at 5 of 20 seeds: all 4 comparisons ")
     assert "its estimate, taken when it decided, is too extreme on average" in line
     assert any(line in each for each in (*headline(results), *details(results)))
 
@@ -67,7 +65,7 @@ def test_other_studies_have_no_looks_to_show():
 def test_a_study_that_needed_all_its_seeds_says_so():
     found = audited(LooksDesign(seeds=(5,), taken=1, measures=("accuracy",), comparisons=("everyone",)))
     assert look_lines(found) == [
-        "The study added seeds until it was decided and trained all 5 seeds: the comparison has a verdict."
+        "The study added seeds look by look and trained all 5 seeds: the comparison has a verdict."
     ]
 
 

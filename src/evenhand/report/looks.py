@@ -44,7 +44,7 @@ def look_lines(results: Reportable) -> list[str]:
     seeds, early = design.seeds[design.taken - 1], design.taken < len(design.seeds)
     stopped = f"stopped at {seeds} of {design.seeds[-1]} seeds" if early else f"trained all {seeds} seeds"
     doubt = f"; {INFLATED}" if _decided_early(results.looks, design) else ""
-    return [f"The study added seeds until it was decided and {stopped}: {last.reason}{doubt}."]
+    return [f"The study added seeds look by look and {stopped}: {last.reason}{doubt}."]
 
 
 def look_grids(results: Reportable) -> list[tuple[str, str, list[Grid]]]:
