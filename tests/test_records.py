@@ -40,7 +40,7 @@ def test_every_table_of_the_design_has_a_schema_that_accepts_its_empty_form():
     expected = (
         "examples trials predictions responses options harness tokens values members scores probes estimates verdicts"
     )
-    assert list(records.TABLES) == [*expected.split(), "curves", "findings"]
+    assert list(records.TABLES) == [*expected.split(), "curves", "findings", "looks"]
     for name, table in records.TABLES.items():
         assert records.validate(table.empty(), name).is_empty()
         assert set(table.nullable) | set(table.key) | set(table.words) <= set(table.columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,6 +82,9 @@ def run(
     repair: Annotated[
         bool, typer.Option("--repair", help="train damaged trials again, and those that lacked memory or time")
     ] = False,
+    more: Annotated[
+        bool, typer.Option("--more", help="train as many more seeds as the undecided verdicts in the folder need")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train the trials that are missing, audit them, and write the report.
@@ -91,6 +95,11 @@ def run(
     changes = [*(changes or []), *([] if replicas is None else [f"train.replicas={replicas}"])]
     spec, name, out, data = study_of(study, changes, tiny, data, out)
     options = cluster_of(cluster or [])
+    if more:
+        from evenhand.study.continuation import with_more_seeds
+
+        with folder_of(out) as local:
+            spec = with_more_seeds(spec, local, lambda text: print(text, file=sys.stderr))
     return _run(spec, out, data, as_json, name, executor=executor.value, cluster=options, repair=repair)
 
 
@@ -110,15 +119,22 @@ def plan(
     """List the trials of a study, their predicted cost, and the smallest harm that the study could detect.
 
     Nothing is trained: the few steps that are timed are thrown away."""
+    from evenhand.study.look_plan import look_lines, planned_looks
     from evenhand.study.power_plan import detectable_effects, detectable_leaks, effect_lines, leak_lines
 
     spec, _, out, data = study_of(study, changes or [], tiny, data, out)
     planned, expected = forecast_of(spec, data, out, calibrate, on, price)
-    effects, leaks = detectable_effects(planned, accuracy), detectable_leaks(planned)
+    effects, leaks, looks = (
+        detectable_effects(planned, accuracy),
+        detectable_leaks(planned),
+        planned_looks(planned, accuracy),
+    )
     if as_json:
         harms = {"detectable": [vars(effect) for effect in effects], "detectable_leaks": [vars(leak) for leak in leaks]}
-        return print_json({**expected.to_json(), "accuracy": accuracy, **harms})
-    print("\n".join([*expected.lines(), *effect_lines(effects, accuracy), *leak_lines(leaks)]))
+        planned_stops = {"looks": [vars(look) for look in looks]} if looks else {}
+        return print_json({**expected.to_json(), "accuracy": accuracy, **harms, **planned_stops})
+    lines = [*effect_lines(effects, accuracy), *leak_lines(leaks), *look_lines(looks, accuracy)]
+    print("\n".join([*expected.lines(), *lines]))
     return None
 
 

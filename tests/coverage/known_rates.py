@@ -95,7 +95,7 @@ class KnownRates:
                 hit = score > 0
                 predicted = hit.astype(int) if self.of == "positive" else np.where(hit, label[rows], 1 - label[rows])
                 runs[method, seed] = Run(rows, predicted, None)
-        names = tuple("abcdefghijklm"[:count])
+        names = tuple("abcdefghijklmnopqrstuvwxyz"[:count])
         population = Population(
             label, weight, unit, (Groups("who", names, members, np.ones(n, dtype=bool)),), names_of(len(shared))
         )
@@ -110,12 +110,12 @@ def gap_change_of(world: KnownRates, group: str) -> float:
 
 def gap_of(world: KnownRates, group: str, method: str = "method") -> float:
     """The true gap of the error rate of a group, where groups do not overlap."""
-    return other_rate(world, group, method) - world.rates[method]["abcdefghijklm".index(group)]
+    return other_rate(world, group, method) - world.rates[method]["abcdefghijklmnopqrstuvwxyz".index(group)]
 
 
 def other_rate(world: KnownRates, group: str, method: str = "method") -> float:
     """The true rate of whom a group is compared with, where groups do not overlap."""
-    size, names = np.array(world.sizes, dtype=float), "abcdefghijklm"[: len(world.sizes)]
+    size, names = np.array(world.sizes, dtype=float), "abcdefghijklmnopqrstuvwxyz"[: len(world.sizes)]
     chosen = {"rest": np.array([name != group for name in names]), "overall": np.ones(len(size), dtype=bool)}
     others = chosen.get(world.against, np.array([name == world.against for name in names]))
     return float(np.array(world.rates[method])[others] @ size[others] / size[others].sum())

@@ -30,6 +30,7 @@ class Simulated:
     curves: pl.DataFrame
     provenance: Mapping[str, str] = field(default_factory=dict)
     values: pl.DataFrame = field(default_factory=records.TABLES["values"].empty)
+    looks: pl.DataFrame = field(default_factory=records.TABLES["looks"].empty)
 
 
 Simulate = Callable[..., Simulated]

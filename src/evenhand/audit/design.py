@@ -287,6 +287,38 @@ class MarginChange(Spec):
     margins: dict[str, float]
 
 
+Waited = Literal["everyone", "groups", "gap changes", "gaps"]
+"""What a study waits for: changes of everyone and of each group, gap changes, and gaps of single methods."""
+
+
+class LooksDesign(Spec):
+    """The planned looks at a study that adds seeds until its comparisons are decided (`evenhand.audit.looks`).
+
+    Attributes:
+        seeds: the number of seeds at each planned look, ascending; the seeds of a look are 0, 1, … below it.
+        taken: how many of these looks were taken.
+        measures: those whose comparisons are waited for.
+        comparisons: which of their comparisons are.
+        groups: the groups whose comparisons are, by name or as ATTRIBUTE=GROUP; none: all.
+    """
+
+    seeds: tuple[int, ...] = Field(min_length=1)
+    taken: int = Field(ge=1)
+    measures: tuple[str, ...]
+    comparisons: tuple[Waited, ...]
+    groups: tuple[str, ...] = ()
+
+    def waits_for(self, attribute: str | None, group: str | None) -> bool:
+        """Whether the study waits for a group, or for one of this name in any attribute."""
+        return not self.groups or group in self.groups or f"{attribute}={group}" in self.groups
+
+    @model_validator(mode="after")
+    def _was_planned(self) -> LooksDesign:
+        if self.taken > len(self.seeds):
+            raise ValueError(f"taken: {self.taken} looks were taken, and {len(self.seeds)} were planned")
+        return self
+
+
 class Design(Spec):
     """The design of all settings; built by a study or the audit command, saved beside the records as `design.json`.
 
@@ -303,6 +335,7 @@ class Design(Spec):
         paired: "example" (by id), "order" (row order agreed), or "none" (unpaired; said in the report).
         source: where the records came from: a study's name or a table's file name.
         figure: what the results are drawn as besides the report's own charts, in that order.
+        looks: of a study that adds seeds until it is decided; alpha is then the level of all looks together.
     """
 
     settings: dict[str, SettingDesign]
@@ -317,3 +350,4 @@ class Design(Spec):
     paired: Literal["example", "order", "none"] = "example"
     source: str = ""
     figure: Figures = ()
+    looks: LooksDesign | None = None

@@ -99,20 +99,24 @@ class Reading(Protocol):
 
 @dataclass(frozen=True)
 class Assessment:
-    """The results of readings: the tables `estimates`, `verdicts` and `curves`."""
+    """The results of readings: the tables `estimates`, `verdicts` and `curves`, and the families of the verdicts."""
 
     estimates: pl.DataFrame
     verdicts: pl.DataFrame
     curves: pl.DataFrame
+    families: Sequence[Family] = ()
 
 
-def assess(readings: Iterable[Reading], design: Design, trials: pl.DataFrame | None = None) -> Assessment:
+def assess(
+    readings: Iterable[Reading], design: Design, trials: pl.DataFrame | None = None, *, only_verdicts: bool = False
+) -> Assessment:
     """Estimates, verdicts and curves of readings of one kind of records: the only loop from records to tables.
 
     Args:
         readings: one per setting and split.
         design: who is compared with whom, and what was declared harmless.
         trials: the table, for settings that share trials; None where none do.
+        only_verdicts: whether estimates and curves are left out, which take most of the time.
 
     Raises:
         InputError: an unknown measure.
@@ -121,24 +125,27 @@ def assess(readings: Iterable[Reading], design: Design, trials: pl.DataFrame | N
     verdicts: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     everywhere: list[SettingContrast] = []
+    every_family: list[Family] = []
     for reading in readings:
         judged: list[Family] = []
         for measure in select(design.measures, reading.kind):
             contrasts: list[SettingContrast] = []
             for estimand in reading.estimands(measure):
-                estimates += estimate_rows(reading, estimand)
+                estimates += () if only_verdicts else estimate_rows(reading, estimand)
                 contrasts += setting_contrasts(reading, estimand, design)
             judged += [family.settled for family in families(contrasts, design)]
             if len(design.settings) > 1:
                 everywhere += reading.pooled(contrasts)
         judged = in_order(judged)
         verdicts += [row for family in judged for row in family.rows()]
-        curves += reading.curves(judged)
+        curves += () if only_verdicts else reading.curves(judged)
+        every_family += judged
     verdicts += across_settings(everywhere, design, trials)
     return Assessment(
         records.from_rows(estimates, "estimates"),
         records.from_rows(verdicts, "verdicts"),
         records.from_rows(curves, "curves"),
+        every_family,
     )
 
 

@@ -38,6 +38,7 @@ STORED: Mapping[str, StoredTable] = {
         StoredTable("estimates"),
         StoredTable("verdicts"),
         StoredTable("curves"),
+        StoredTable("looks", optional=True),
         StoredTable("members", optional=True),
         StoredTable("scores", optional=True),
         StoredTable("values", optional=True, left_by=lambda setting: setting.kind == "sft"),
@@ -53,7 +54,10 @@ STORED: Mapping[str, StoredTable] = {
 COMPUTED = ("estimates", "verdicts", "curves")
 """The tables that an audit computes from the others."""
 
-RECORDS = tuple(name for name in STORED if name not in COMPUTED)
+LOOKS = "looks"
+"""The table of what each look said, which is computed where a study adds seeds until it is decided."""
+
+RECORDS = tuple(name for name in STORED if name not in (*COMPUTED, LOOKS))
 """The tables that are audited."""
 
 BY_TRIAL = tuple(name for name, table in STORED.items() if table.left_by is not None)

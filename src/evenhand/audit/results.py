@@ -18,11 +18,12 @@ from evenhand.audit import results_folder
 from evenhand.audit.design import Design
 from evenhand.audit.gate import Answer, judge
 from evenhand.audit.kinds import KINDS
+from evenhand.audit.looks import judged_by_look
 from evenhand.audit.measures import check_design, declaring
 from evenhand.audit.membership.pool import Attack, attacked
 from evenhand.audit.policy import Policy
-from evenhand.audit.reading import assess
-from evenhand.audit.record_tables import COMPUTED, RECORDS, RecordTables
+from evenhand.audit.reading import Assessment, assess
+from evenhand.audit.record_tables import COMPUTED, LOOKS, RECORDS, RecordTables
 from evenhand.errors import InputError, did_you_mean
 from evenhand.visible_text import visible
 
@@ -103,6 +104,11 @@ class Results:
     def curves(self) -> pl.DataFrame:
         """The points of reliability diagrams, ROC curves and power curves."""
         return self.tables["curves"]
+
+    @property
+    def looks(self) -> pl.DataFrame:
+        """What each look at a study that adds seeds until it is decided said; empty for other studies."""
+        return self.tables["looks"]
 
     @property
     def predictions(self) -> pl.DataFrame:
@@ -341,6 +347,7 @@ class Results:
             "verdicts": _rows(self.verdicts),
             "estimates": _rows(self.estimates),
             "curves": _rows(self.curves),
+            **({} if self.design.looks is None else {"looks": _rows(self.looks)}),
             "trials": _rows(self.trials),
             "provenance": dict(self.provenance),
         }
@@ -382,14 +389,20 @@ class Results:
 def _audited(tables: Mapping[str, pl.DataFrame], design: Design) -> dict[str, pl.DataFrame]:
     """Valid record tables with the tables that follow from them."""
     check_design(design)
-    complete = {name: records.TABLES[name].empty() for name in RECORDS} | dict(tables)
+    complete = {name: records.TABLES[name].empty() for name in (*RECORDS, LOOKS)} | dict(tables)
     attacks: Mapping[str, Attack] = {}
     if "scores" not in tables and any(setting.membership for setting in design.settings.values()):
         pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design)
         attacks = pools.settings
         complete |= {"members": pools.members, "scores": pools.scores}
-    trials = complete["trials"]
-    assessments = [assess(readings(complete, design, attacks), design, trials) for readings in KINDS]
+
+    def audit(tables: Mapping[str, pl.DataFrame], design: Design, only_verdicts: bool = False) -> list[Assessment]:
+        kinds = [readings(tables, design, attacks) for readings in KINDS]
+        return [assess(kind, design, tables["trials"], only_verdicts=only_verdicts) for kind in kinds]
+
+    if design.looks is not None:
+        return complete | judged_by_look(audit, complete, design)
+    assessments = audit(complete, design)
     for name in COMPUTED:
         complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
     return complete

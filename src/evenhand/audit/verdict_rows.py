@@ -117,7 +117,7 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     undecided = values["verdict"] == "inconclusive" and not comparison.estimand.measure.one_sided
     if undecided and contrast.runs > 1 and not isinstance(interval, FewEvents):
         needed = runs_needed(
-            interval, family.level, _margin_left(member.margin, contrast.unseen), two_sided=comparison.two_sided
+            interval, family.level, margin_left(member.margin, contrast.unseen), two_sided=comparison.two_sided
         )
         values["runs_needed"] = needed.runs
         notes += [needed.reason] if needed.reason else []
@@ -162,7 +162,7 @@ def decided(low: float, high: float, member: SettingContrast, unseen: Unseen | N
     return "inconclusive" if word != "worse" and member.comparison.estimand.measure.one_sided else word
 
 
-def _margin_left(margin: float | None, unseen: Unseen | None) -> float | None:
+def margin_left(margin: float | None, unseen: Unseen | None) -> float | None:
     """What a margin leaves for the noise of the estimate; None where no verdict of harmlessness can be reached."""
     if margin is None or unseen is None:
         return margin

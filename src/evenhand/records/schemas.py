@@ -51,6 +51,8 @@ TWO_MODELS, ONE_MODEL = "these models", "this model"
 SCOPES = (THE_METHODS, ONE_AGAINST_SEVERAL, TWO_MODELS, ONE_MODEL)
 DISPARITIES = ("reversed", "widens", "narrows", "undecided")
 VERDICTS = ("worse", "better", "different", "equivalent", "not worse", "inconclusive")
+DECIDED, OPEN, FUTILE, TOO_FEW_RUNS, NOT_JUDGED = "decided", "open", "futile", "too few runs", "not judged"
+LOOK_STATES = (DECIDED, OPEN, FUTILE, TOO_FEW_RUNS, NOT_JUDGED)
 STATUS = ("done", "failed")
 ROLES = ("study", "tuning", "pool")
 
@@ -308,6 +310,32 @@ TABLES: dict[str, Table] = {
             nullable="against reference value low high p_adjusted note",
             key="comparison against setting split measure subgroup method reference",
             words={"comparison": COMPARISONS},
+        ),
+        _table(
+            "looks",
+            {
+                "look": _INT,
+                "seeds": _INT,
+                "level": _REAL,
+                "comparison": _TEXT,
+                **_MEASURED,
+                "method": _TEXT,
+                "reference": _TEXT,
+                "against": _TEXT,
+                "contrast": _REAL,
+                "low": _REAL,
+                "high": _REAL,
+                "verdict": _TEXT,
+                # The look at which it got its first verdict, which stands.
+                "decided": _INT,
+                "state": _TEXT,
+                "chance": _REAL,
+            },
+            nullable="reference against contrast low high decided chance",
+            null=_PLACE,
+            key="look comparison against setting split measure class attribute group condition correction method "
+            "reference",
+            words={"comparison": COMPARISONS, "verdict": VERDICTS, "state": LOOK_STATES},
         ),
     )
 }

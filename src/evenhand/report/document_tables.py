@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evenhand.audit.measures import known
 from evenhand.report import tables
 from evenhand.report.chart_parts import capital
+from evenhand.report.looks import level_in_words
 from evenhand.report.reportable import Reportable
 from evenhand.report.sections import Content, contents
 from evenhand.report.tables import Grid
@@ -49,7 +50,7 @@ def document_tables(results: Reportable, *, every: bool = True) -> Iterator[Docu
         yield from tables_of
     detectable = detectable_grid(results.verdicts, results.design)
     if detectable is not None:
-        level = f"{100 * results.design.alpha:g}%"
+        level = level_in_words(results.design)
         title = f"Smallest contrast that is detected with 80% power, at a one-sided level of {level} in each family"
         yield DocumentTable("detectable", title, detectable)
     training = tables.training_grid(results.trials, results.design)

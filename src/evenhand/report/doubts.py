@@ -12,6 +12,7 @@ from evenhand.audit.design import Design
 from evenhand.audit.measures import wide_margins
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report.collapsed_sentences import collapsed_lines
+from evenhand.report.looks import look_lines
 from evenhand.report.method_pairs import Pair
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import by_pair, compared, main_split, measure_named
@@ -29,7 +30,7 @@ class Doubts:
 
     Attributes:
         before: what must be known before any answer: doubts about the data, margins, and intervals.
-        after: doubts about what the answers are about, and comparisons that could not be made.
+        after: doubts about what the answers are about, comparisons that could not be made, and looks at the study.
     """
 
     before: Sequence[str]
@@ -48,9 +49,9 @@ def doubts(results: Reportable, pairs: Sequence[Pair]) -> Doubts:
     failed = failed_lines(pairs, len(design.settings) > 1)
     scope = scope_lines(verdicts, results.trials, design, named=_NAMED)
     before = (warnings, wide_margins(design.margins), overlap_lines(verdicts))
-    after = (failed, collapsed_lines(verdicts, design, named=False), scope)
+    after = (failed, collapsed_lines(verdicts, design, named=False), scope, look_lines(results))
     # Warnings about the data may make everything else void; what verdicts are about concerns all of them.
-    importance = (before[0], after[0], after[2], after[1], before[1], before[2])
+    importance = (before[0], after[0], after[2], after[3], after[1], before[1], before[2])
     chosen = [sort for sort in importance if sort][:MOST_DOUBTS]
     lines = [[sort[0] for sort in side if any(sort is each for each in chosen)] for side in (before, after)]
     left = sum(map(len, importance)) - len(chosen)

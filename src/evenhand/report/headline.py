@@ -17,6 +17,7 @@ from evenhand.report.detail_sentences import (
 from evenhand.report.detectable_harm import detectable_lines
 from evenhand.report.doubts import doubts, overlap_lines, scope_lines
 from evenhand.report.gap_sentences import gap_lines
+from evenhand.report.looks import look_lines
 from evenhand.report.membership_sentences import area_sentence, membership_lines
 from evenhand.report.method_pairs import Pair, merged, pairs_of, worst_first
 from evenhand.report.method_sentences import sentence
@@ -67,6 +68,7 @@ def details(results: Reportable) -> list[str]:
         *wide_margins(design.margins),
         *(warning for setting in design.settings.values() for warning in setting.warnings),
         *overlap_lines(verdicts),
+        *look_lines(results),
         *gap_lines(verdicts, design),
         *pattern_lines(verdicts, design),
         *verdict_lines(verdicts, design),

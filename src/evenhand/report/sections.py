@@ -15,6 +15,8 @@ from evenhand.report.benchmarks import benchmark_blocks, benchmarks_explained
 from evenhand.report.blocks import Block
 from evenhand.report.detectable_harm import harm_blocks, loss_grids
 from evenhand.report.group_charts import accuracy_blocks, disparity_blocks
+from evenhand.report.looks import ABOUT as ABOUT_LOOKS
+from evenhand.report.looks import look_grids
 from evenhand.report.membership import membership_grids
 from evenhand.report.membership_sentences import correlation_lines
 from evenhand.report.numbers import number_blocks, regression_blocks
@@ -139,6 +141,7 @@ def _always(results: Reportable) -> bool:
 
 
 SECTIONS = (
+    Section("looks", "Looks", "Looks at the study", ABOUT_LOOKS, tables=look_grids),
     Section(
         "harm",
         "Detectable harm",

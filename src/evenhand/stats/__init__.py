@@ -19,6 +19,7 @@ from evenhand.stats.contrast import TwoWay, two_sides, two_way, unpaired
 from evenhand.stats.discrimination import PooledRoc, exceeds_dp, pooled_auc, pooled_rate
 from evenhand.stats.equivalence import non_inferiority, tost, tost_independent, tost_paired, two_sided_verdict, verdict
 from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.group_sequential import chance_of_deciding, look_levels
 from evenhand.stats.heterogeneity import MetaAnalysis, pool
 from evenhand.stats.means import SkewedMean, skewness_of
 from evenhand.stats.multiplicity import MaxT, benjamini_hochberg, bonferroni, correlations, holm, max_t, unit_totals
@@ -64,6 +65,7 @@ __all__ = [
     "bootstrap_counts",
     "bootstrap_units",
     "cell_shares",
+    "chance_of_deciding",
     "changes",
     "contingency",
     "corrected_resampled_t",
@@ -76,6 +78,7 @@ __all__ = [
     "jackknife_counts",
     "jackknife_units",
     "levels",
+    "look_levels",
     "max_t",
     "mcnemar",
     "minimum_detectable_effect",

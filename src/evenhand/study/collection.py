@@ -10,6 +10,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.record_tables import BY_TRIAL
+from evenhand.audit.results import Results
 from evenhand.audit.results_folder import stacked
 from evenhand.errors import InputError
 from evenhand.plugins import versions
@@ -55,6 +56,20 @@ def collect_tables(plan: Plan, store: Store) -> dict[str, pl.DataFrame]:
         "trials": records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials"),
         **{table: stacked(of_trials, table) for table, of_trials in frames.items()},
     }
+
+
+def audited(plan: Plan, store: Store, source: str) -> Results:
+    """Return the audit of a plan whose trials are all complete.
+
+    Args:
+        plan: of the study, with the hyperparameters that tuning chose.
+        store: where the trials are.
+        source: the study's name in the report.
+
+    Raises: as `collect_tables`.
+    """
+    tables = collect_tables(plan, store)
+    return Results.of_valid(tables, plan.design(source), provenance(plan, tables["trials"], store))
 
 
 def provenance(plan: Plan, trials: pl.DataFrame, store: Store) -> dict[str, str]:

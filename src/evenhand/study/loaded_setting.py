@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +177,10 @@ class LoadedSetting:
     def other_fingerprints(self) -> dict[str, str]:
         """The fingerprints of the further test sets, by name."""
         return {name: other.fingerprint(np.arange(len(other.dataset))) for name, other in self.others.items()}
+
+    def with_seeds(self, number: int) -> LoadedSetting:
+        """Return the setting with its first seeds only; what was drawn for a seed is not drawn again."""
+        return replace(self, spec=self.spec.model_copy(update={"seeds": self.spec.seeds[:number]}))
 
     def examples(self) -> pl.DataFrame:
         """Return the setting's rows of the table `examples`, further test sets included."""

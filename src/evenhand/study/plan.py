@@ -34,12 +34,15 @@ class Plan:
         trials: every use of a trial; two uses of one trial share its hash. Trials of a tuned method are included once
             its hyperparameters are chosen.
         candidates: the trials that try hyperparameters; they predict validation examples only.
+        looks: of a study that adds seeds until it is decided, how many looks were taken; 0 for other studies, and where
+            the trials are those of all seeds.
     """
 
     study: StudySpec
     settings: Mapping[str, LoadedSetting]
     trials: tuple[Trial, ...]
     candidates: tuple[Trial, ...] = ()
+    looks: int = 0
 
     @cached_property
     def distinct(self) -> tuple[Trial, ...]:
@@ -66,11 +69,14 @@ class Plan:
 
     def design(self, source: str) -> Design:
         """Return what the audit needs to know about the study besides its records."""
+        until, continued = self.study.until_decided, self._continued()
+        designs = {}
+        for name, prepared in self.settings.items():
+            design = prepared.design()
+            warnings = (*continued, *design.warnings) if name == next(iter(self.settings)) else design.warnings
+            designs[name] = design.model_copy(update={"ranks": prepared.spec.ranks(), "warnings": warnings})
         return Design(
-            settings={
-                name: prepared.design().model_copy(update={"ranks": prepared.spec.ranks()})
-                for name, prepared in self.settings.items()
-            },
+            settings=designs,
             measures=self.study.measures,
             gaps=self.study.comparison == "gap",
             thresholds=self.study.thresholds,
@@ -79,7 +85,26 @@ class Plan:
             source=source,
             figure=self.study.figure,
             declared=RESPONSES if any(prepared.kind == "sft" for prepared in self.settings.values()) else (),
+            looks=until.design(self.looks) if until is not None and self.looks else None,
         )
+
+    def _continued(self) -> tuple[str, ...]:
+        """Return the warning on a study that was continued after its verdicts had been seen; none for others."""
+        continued = self.study.continued
+        if not continued:
+            return ()
+        seen = " and ".join(f"{max(each.seeds.values())} ({each.date})" for each in continued)
+        most = 100 * Design.model_fields["alpha"].default * (len(continued) + 1)
+        return (
+            f"The study was continued after its verdicts at {seen} seeds had been seen. Each audit holds its level; "
+            f"without harm, up to {most:g}% of families have a worse verdict in one of these audits, and as many a "
+            "harm of the margin that is called harmless.",
+        )
+
+    def with_seeds(self, number: int) -> Plan:
+        """Return the plan of the study with its first seeds only, without the hyperparameters that tuning chose."""
+        settings = {name: loaded.with_seeds(number) for name, loaded in self.settings.items()}
+        return plan_trials(self.study, settings)
 
 
 def make_plan(
@@ -113,6 +138,9 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
             tuning without validation examples, settings that share a trial but not the examples of a split of the same
             name.
     """
+    if study.until_decided is not None:
+        attributes = [pair for prepared in settings.values() for pair in prepared.dataset.attributes.items()]
+        study.until_decided.check_groups((name, group) for name, each in attributes for group in each.groups)
     for name, prepared in settings.items():
         spec = prepared.spec
         methods = {method: spec.method(method) for method in spec.methods}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from evenhand import records
 from evenhand.audit.design import DEFAULT_SUPPORT
 from evenhand.audit.measures.membership import false_positive_rates
 from evenhand.metrics.membership.roc import LEAST
+from evenhand.stats.group_sequential import look_levels
 from evenhand.stats.power import detectable_effect
+from evenhand.study.loaded_setting import LoadedSetting
 from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
 
@@ -120,25 +123,74 @@ def _effects_of_setting(plan: Plan, name: str, accuracy: float) -> Iterator[Dete
     spec = prepared.spec
     if not spec.reference or len(spec.methods) < 2 or not spec.seeds or prepared.kind != "classification":
         return
-    tests = {seed: sample.parts.test for seed, sample in prepared.samples.items()}
-    data, runs = prepared.dataset, len(tests)
-    subsets: list[tuple[str | None, str | None, np.ndarray]] = [(None, None, np.ones(len(data), dtype=bool))]
-    for attribute, groups in data.attributes.items():
-        subsets += [(attribute, group, groups.masks[:, column]) for column, group in enumerate(groups.groups)]
-    counts = [[int(mask[test].sum()) for test in tests.values()] for _, _, mask in subsets]
-    judged = [min(sizes) >= DEFAULT_SUPPORT for sizes in counts]
-    family = max(sum(judged[1:]), 1)
-    fixed = len({test.tobytes() for test in tests.values()}) == 1
-    for (attribute, group, mask), sizes, enough in zip(subsets, counts, judged, strict=True):
-        size = float(np.mean(sizes))
+    subsets = tested_subsets(prepared)
+    runs, family = len(prepared.samples), max(sum(each.judged for each in subsets[1:]), 1)
+    until = plan.study.until_decided
+    # Of planned looks, the last one has the largest share of the level, and finds what the others may find before.
+    alpha = ALPHA if until is None else max(look_levels(until.looks, ALPHA))
+    for each in subsets:
         detectable = None
-        if enough and runs > 1:
-            overlap = 1.0 if fixed else size / mask.sum()
-            differ = 2 * accuracy * (1 - accuracy) * (1 - AGREEMENT)
-            union = int(np.unique(np.concatenate([test[mask[test]] for test in tests.values()])).size)
-            level = ALPHA / (1 if group is None else family)
-            detectable = detectable_effect(differ / size, SEED_CORRELATION * overlap, runs, union, level)
-        yield DetectableEffect(name, attribute, group, size, detectable)
+        if each.judged and runs > 1:
+            level = alpha / (1 if each.group is None else family)
+            union, common = each.units(runs), SEED_CORRELATION * each.overlap
+            detectable = detectable_effect(differing(accuracy) / each.size, common, runs, union, level)
+        yield DetectableEffect(name, each.attribute, each.group, each.size, detectable)
+
+
+@dataclass(frozen=True, eq=False)
+class TestedSubset:
+    """Everyone or a group among the test examples of each seed.
+
+    Attributes:
+        attribute, group: None for everyone.
+        mask: bool [n], who belongs to it.
+        tests: the positions of the test examples, by seed.
+    """
+
+    attribute: str | None
+    group: str | None
+    mask: np.ndarray
+    tests: Sequence[np.ndarray]
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """How many are tested in each seed."""
+        return [int(self.mask[test].sum()) for test in self.tests]
+
+    @property
+    def size(self) -> float:
+        """How many are tested in a seed, on average."""
+        return float(np.mean(self.sizes))
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are enough for a verdict in each seed."""
+        return min(self.sizes) >= DEFAULT_SUPPORT
+
+    @property
+    def overlap(self) -> float:
+        """The share of the tested that two seeds have in common."""
+        fixed = len({test.tobytes() for test in self.tests}) == 1
+        return 1.0 if fixed else self.size / float(self.mask.sum())
+
+    def units(self, runs: int) -> int:
+        """How many different ones the first runs test."""
+        return int(np.unique(np.concatenate([test[self.mask[test]] for test in self.tests[:runs]])).size)
+
+
+def tested_subsets(prepared: LoadedSetting) -> list[TestedSubset]:
+    """Return everyone, then each group, of a setting's test examples."""
+    data, tests = prepared.dataset, [sample.parts.test for sample in prepared.samples.values()]
+    subsets = [TestedSubset(None, None, np.ones(len(data), dtype=bool), tests)]
+    for attribute, groups in data.attributes.items():
+        named = enumerate(groups.groups)
+        subsets += [TestedSubset(attribute, group, groups.masks[:, column], tests) for column, group in named]
+    return subsets
+
+
+def differing(accuracy: float) -> float:
+    """Return the share of examples on which two methods differ that are right with this probability."""
+    return 2 * accuracy * (1 - accuracy) * (1 - AGREEMENT)
 
 
 def effect_lines(effects: Sequence[DetectableEffect], accuracy: float) -> list[str]:

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.audit.results import Results
-from evenhand.study.collection import collect_tables, provenance
+from evenhand.study.collection import audited
 from evenhand.study.damaged_trials import set_damaged_aside
 from evenhand.study.execution import train, tune
 from evenhand.study.executors import executor as executor_of
 from evenhand.study.executors.launched import check_launch, check_processes
 from evenhand.study.executors.round import Executor, Round
 from evenhand.study.loading import load_settings
-from evenhand.study.plan import plan_trials
+from evenhand.study.look_by_look import check_looks, train_until_decided
+from evenhand.study.plan import Plan, plan_trials
 from evenhand.study.remote_store import open_store
 from evenhand.study.session import session
 from evenhand.study.spec import StudySpec
@@ -92,24 +93,34 @@ def _run(
     with ExitStack() as stack:
         joined = stack.enter_context(session(store, study, watcher))
         with store.lock(watcher.say):
+            check_looks(store, study)
             accepted = stack.enter_context(store.accepted(plan))
             for sentence in (*stale_sentences(plan, store), *set_damaged_aside(plan.tried, store, repair)):
                 watcher.say(sentence)
         plan = replace(plan, study=accepted)
         trackers = Trackers(accepted, source, store, watcher)
         first = Round(accepted, data, store, trackers.watching(watcher))
-        plan = tune(plan, execute, first)
-        with store.lock(watcher.say):
-            for sentence in set_damaged_aside(plan.distinct, store, repair):
-                watcher.say(sentence)
-        train(plan, execute, first)
+
+        def trained(plan: Plan) -> Plan:
+            plan = tune(plan, execute, first)
+            with store.lock(watcher.say):
+                for sentence in set_damaged_aside(plan.distinct, store, repair):
+                    watcher.say(sentence)
+            train(plan, execute, first)
+            return plan
+
+        results = None
+        if study.until_decided is None:
+            plan = trained(plan)
+        else:
+            plan, results = train_until_decided(plan, trained, store, watcher, source)
         trackers.send_trials([*plan.tried, *plan.distinct])
         with store.lock(watcher.say):
             if joined.audited:
                 return Results.load(out)
-            watcher.say("Auditing the predictions")
-            tables = collect_tables(plan, store)
-            results = Results.of_valid(tables, plan.design(source), provenance(plan, tables["trials"], store))
+            if results is None:
+                watcher.say("Auditing the predictions")
+                results = audited(plan, store, source)
             results.save(out)
             results.report(out / "report.html")
             results.figures(out / "figures")

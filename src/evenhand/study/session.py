@@ -93,9 +93,9 @@ def _clear(store: Store) -> bool:
 def fingerprint(study: StudySpec) -> str:
     """Return what identifies a study.
 
-    The dates of its margins, the hyperparameters that it chooses and its trackers are no part of it.
+    Its dates, the hyperparameters that it chooses and its trackers are no part of it.
     """
-    text = study.model_copy(update={"declared": (), "chosen": (), "trackers": ()}).to_yaml()
+    text = study.model_copy(update={"declared": (), "continued": (), "chosen": (), "trackers": ()}).to_yaml()
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

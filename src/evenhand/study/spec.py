@@ -18,7 +18,20 @@ from evenhand.study.response_measures import DECLARING
 from evenhand.study.setting import MAIN, Setting
 from evenhand.study.trackers_spec import parse_trackers
 from evenhand.study.tuning import Choice
+from evenhand.study.until_decided import UntilDecided, until_decided
 from evenhand.training.recipe import TrainSpec
+
+
+class Continuation(Spec):
+    """A study of fixed seeds that was continued after its verdicts were seen.
+
+    Attributes:
+        date: when.
+        seeds: by setting, how many seeds had been audited then.
+    """
+
+    date: str
+    seeds: dict[str, int]
 
 
 class StudySpec(Spec):
@@ -36,7 +49,10 @@ class StudySpec(Spec):
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
         trackers: experiment trackers that training curves and results are sent to, see `evenhand.study.trackers`.
         figure: figures to draw besides the report's own charts: one figure, or a list of them.
+        until_decided: of a study whose seeds are `{until: decided}`, the planned looks; its settings then have the most
+            seeds that it may train.
         declared: margins and the dates on which they were declared, oldest first.
+        continued: when it was continued after its verdicts had been seen, oldest first.
         chosen: the hyperparameters that tuning chose when the study was last run.
 
     Raises:
@@ -50,7 +66,9 @@ class StudySpec(Spec):
     margins: dict[str, float] = Field(default_factory=dict)
     trackers: tuple[str, ...] = ()
     figure: Figures = ()
+    until_decided: UntilDecided | None = None
     declared: tuple[MarginChange, ...] = ()
+    continued: tuple[Continuation, ...] = ()
     chosen: tuple[Choice, ...] = ()
 
     def __init__(self, /, **values: Any) -> None:
@@ -117,9 +135,20 @@ class StudySpec(Spec):
                     raise ValueError(f"figure: it shows {name}, which is not among the study's measures; add it there")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_decided(self) -> Self:
+        """Refuse seeds until decided where the study has no comparisons that can be."""
+        if self.until_decided is not None:
+            self.until_decided.check(self)
+        return self
+
     def to_yaml(self) -> str:
         """Return the resolved study as a YAML text that reads back as the same study."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        values = self.model_dump(mode="json")
+        for key in ("until_decided", "continued"):
+            if not values[key]:
+                del values[key]
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _resolved_keys(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,6 +160,9 @@ def _resolved_keys(values: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f'the study has no key "{key}"; {did_you_mean(str(key), study_keys | setting_keys)}')
     shared = {key: value for key, value in values.items() if key in setting_keys}
     rest = {key: value for key, value in values.items() if key in study_keys}
+    planned = until_decided(shared.get("seeds"))
+    if planned is not None:
+        shared["seeds"], rest["until_decided"] = planned.most, planned
     named = rest.get("settings")
     if named is None:
         named = {MAIN: {}}
@@ -147,6 +179,8 @@ def _resolved_keys(values: Mapping[str, Any]) -> dict[str, Any]:
         where = "" if rest.get("settings") is None else f"settings.{name}"
         if not isinstance(keys, Mapping | None):
             raise InputError(f"{where} should be a mapping of the keys in which that setting differs, not {keys!r}")
+        if isinstance((keys or {}).get("seeds"), Mapping):
+            raise InputError(f"{where}: seeds until decided belong to the whole study; write them at the top level")
         merged = merge(shared, keys or {})
         for key in merged:
             if key in study_keys:
@@ -157,4 +191,6 @@ def _resolved_keys(values: Mapping[str, Any]) -> dict[str, Any]:
             if needed not in merged:
                 raise InputError(f"{where or 'the study'} lacks the key {needed}")
         settings[str(name)] = Setting.parse(merged, where)
+    if planned is not None:
+        rest["until_decided"] = planned.for_settings(settings)
     return {**rest, "settings": settings}

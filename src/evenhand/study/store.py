@@ -27,7 +27,7 @@ from evenhand.study.folder_lock import clear_leftovers, locked_folder
 from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import Plan
 from evenhand.study.setting import Setting
-from evenhand.study.spec import StudySpec
+from evenhand.study.spec import Continuation, StudySpec
 from evenhand.study.study_file import read_study_file
 from evenhand.tasks import TABLE
 
@@ -250,24 +250,27 @@ class Store:
         earlier = self._earlier()
         pools = self._pools(plan)
         declared: tuple[MarginChange, ...] = ()
+        continued: tuple[Continuation, ...] = ()
         if earlier is not None:
             for name in plan.settings.keys() & earlier.settings.keys():
                 self._check_same(earlier.settings[name], plan.settings[name].spec, name, plan)
-            declared = earlier.declared
+            declared, continued = earlier.declared, earlier.continued
         study = plan.study
+        before = [each.seeds for each in continued]
+        continued = (*continued, *(each for each in study.continued if each.seeds not in before))
         if study.margins and (not declared or declared[-1].margins != study.margins):
             declared = (*declared, MarginChange(date=date.today().isoformat(), margins=study.margins))
-        study = study.model_copy(update={"declared": declared, "chosen": ()})
+        study = study.model_copy(update={"declared": declared, "continued": continued, "chosen": ()})
         written = {self.study_file: study.to_yaml()}
         if pools:
             written[self.pools_file] = json.dumps(pools, indent=1)
-        before = {path: path.read_text(encoding="utf-8") if path.is_file() else None for path in written}
+        texts = {path: path.read_text(encoding="utf-8") if path.is_file() else None for path in written}
         for path, text in written.items():
             write_text(path, text)
         try:
             yield study
         except InputError:
-            for path, text in before.items():
+            for path, text in texts.items():
                 if text is None:
                     path.unlink()
                 else:

@@ -92,7 +92,12 @@ def _facts(folder: Folder) -> Iterator[tuple[str, str]]:
     yield "margins", ", ".join(f"{name} {value:g}" for name, value in design.margins.items()) or "none"
     yield "margins declared", ", ".join(change.date for change in design.margin_history) or "not dated"
     yield "measures", ", ".join(design.measures) or "the defaults"
-    yield from _flat(design.model_dump(mode="json", include={"alpha", "support", "paired", "gaps"}), "")
+    yield from _flat(
+        design.model_dump(
+            mode="json", include={"alpha", "support", "paired", "gaps", *(["looks"] if design.looks else [])}
+        ),
+        "",
+    )
     yield from ((f"version: {name}", text) for name, text in provenance_rows(results.provenance))
     yield from _request(results.provenance.get("study", ""))
 
