@@ -1,0 +1,162 @@
+"""Attributes as a search reads them: a code per row, or lists of codes where groups overlap; numbers in classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.audit.evaluation import Groups
+from evenhand.errors import InputError
+
+MISSING = "(missing)"
+"""The group of those whose value is missing."""
+CLASSES = 4
+"""The number of classes, of about equal size, of a numeric attribute whose cuts nobody declared."""
+MOST_NUMBERS = 10
+"""A numeric attribute with at most so many values keeps them as groups."""
+
+Cuts = Mapping[str, int | Sequence[float]]
+"""By numeric attribute the number of classes of about equal size, or the upper ends of all classes but the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class SearchedAttribute:
+    """The groups of one attribute over R rows.
+
+    Attributes:
+        name: of the attribute.
+        groups: their names [G].
+        code: int [R], the group of each row, −1 where it is in none; None where groups overlap.
+        starts, codes: where groups overlap, the groups of row r are codes[starts[r]:starts[r + 1]], ascending.
+        defined: bool [R], the rows for which the attribute exists; None: all of them.
+    """
+
+    name: str
+    groups: tuple[str, ...]
+    code: np.ndarray | None
+    starts: np.ndarray | None = None
+    codes: np.ndarray | None = None
+    defined: np.ndarray | None = None
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether some row is in several groups, which may then be searched together."""
+        return self.code is None
+
+    @classmethod
+    def of_masks(
+        cls, name: str, groups: Sequence[str], masks: np.ndarray, defined: np.ndarray | None = None
+    ) -> SearchedAttribute:
+        """From the members of each group.
+
+        Args:
+            name, groups: names of the attribute and of its G groups.
+            masks: bool [R, G].
+            defined: bool [R]; None where the attribute exists for everyone.
+        """
+        defined = None if defined is None or defined.all() else defined
+        counts = masks.sum(axis=1)
+        if counts.max(initial=0) <= 1:
+            code = np.where(counts > 0, masks.argmax(axis=1), -1) if masks.shape[1] else np.full(len(masks), -1)
+            return cls(name, tuple(groups), code.astype(np.int64), defined=defined)
+        _, codes = np.nonzero(masks)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        return cls(name, tuple(groups), None, starts, codes.astype(np.int64), defined)
+
+
+def searched_attributes(groups: Sequence[Groups], rows: np.ndarray, cuts: Cuts) -> list[SearchedAttribute]:
+    """The attributes of an evaluation over some of its examples.
+
+    Numbers are put into classes: those that `cuts` declares, else four of about equal size where there are more than
+    ten values. A missing value is a group of its own.
+
+    Args:
+        groups: of each attribute.
+        rows: int [R], positions of the examples.
+        cuts: by attribute.
+
+    Raises:
+        InputError: cuts of an attribute that does not exist or is not numeric.
+    """
+    known = [one.attribute for one in groups]
+    for name in cuts:
+        if name not in known:
+            raise InputError(f'subgroups: there is no attribute "{name}" to cut; there are: {", ".join(known)}')
+    return [_searched(one, rows, cuts.get(one.attribute)) for one in groups]
+
+
+def _searched(groups: Groups, rows: np.ndarray, cuts: int | Sequence[float] | None) -> SearchedAttribute:
+    masks, defined = groups.masks[rows], groups.defined[rows]
+    numbers = _numbers(groups.names)
+    if numbers is None:
+        if cuts is not None:
+            text = next(name for name in groups.names if name != MISSING and _number(name) is None)
+            raise InputError(f'subgroups: {groups.attribute} has cuts and is not numeric: one of its values is "{text}"')
+        return SearchedAttribute.of_masks(groups.attribute, groups.names, masks, defined)
+    if cuts is None and np.isfinite(numbers).sum() <= MOST_NUMBERS:
+        return SearchedAttribute.of_masks(groups.attribute, groups.names, masks, defined)
+    names, column = classes(numbers, masks.sum(axis=0), CLASSES if cuts is None else cuts)
+    merged = np.zeros((len(rows), len(names)), dtype=bool)
+    for group, target in enumerate(column):
+        merged[:, target] |= masks[:, group]
+    return SearchedAttribute.of_masks(groups.attribute, names, merged, defined)
+
+
+def classes(numbers: np.ndarray, counts: np.ndarray, cuts: int | Sequence[float]) -> tuple[list[str], np.ndarray]:
+    """Classes (low, high] of numbers.
+
+    Args:
+        numbers: float [G], distinct values; nan is the missing value, a class of its own.
+        counts: int [G], how many rows have each.
+        cuts: the number of classes of about equal size, or the upper ends of all classes but the last.
+
+    Returns:
+        The names of the classes that occur, and the class of each number, int [G].
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.audit.subgroups.attributes import classes
+        >>> names, column = classes(np.array([20.0, 30.0, 40.0, 50.0]), np.array([5, 5, 5, 5]), [30, 40])
+        >>> names, column.tolist()
+        (['≤ 30', '(30, 40]', '> 40'], [0, 0, 1, 2])
+    """
+    known = np.isfinite(numbers)
+    if isinstance(cuts, int):
+        values = np.repeat(numbers[known], counts[known])
+        levels = np.arange(1, cuts) / cuts
+        ends = np.unique(np.quantile(values, levels, method="inverted_cdf")) if len(values) else np.empty(0)
+        ends = ends[ends < values.max(initial=-math.inf)]
+    else:
+        ends = np.asarray(sorted(cuts), dtype=float)
+    place = np.where(known, np.searchsorted(ends, np.where(known, numbers, 0.0), side="left"), len(ends) + 1)
+    names = [_class_name(ends, index) for index in range(len(ends) + 1)] + [MISSING]
+    present = np.unique(place[counts > 0])
+    column = np.searchsorted(present, place)
+    return [names[index] for index in present], np.minimum(column, max(len(present) - 1, 0))
+
+
+def _class_name(ends: np.ndarray, index: int) -> str:
+    if not len(ends):
+        return "any number"
+    if index == 0:
+        return f"≤ {ends[0]:g}"
+    return f"> {ends[-1]:g}" if index == len(ends) else f"({ends[index - 1]:g}, {ends[index]:g}]"
+
+
+def _numbers(names: Sequence[str]) -> np.ndarray | None:
+    """The groups as numbers, float [G], the missing value as nan; None where one is no number."""
+    numbers = [math.nan if name == MISSING else _number(name) for name in names]
+    if any(number is None for number in numbers) or all(name == MISSING for name in names):
+        return None
+    return np.array(numbers, dtype=float)
+
+
+def _number(name: str) -> float | None:
+    try:
+        number = float(name)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
