@@ -247,6 +247,21 @@ class DeclaredMeasure(Spec):
         return f'the metric "{self.name}"'
 
 
+class SubgroupsDesign(Spec):
+    """Which conjunctions of groups are searched for one that fares worse.
+
+    Attributes:
+        depth: the most groups of a conjunction.
+        support: the fewest resampling units of one.
+        cuts: by numeric attribute the number of classes of about equal size, or the upper ends of all classes but the
+            last; others with more than ten values are put into four classes.
+    """
+
+    depth: int = Field(default=3, ge=1, le=6)
+    support: int = Field(default=50, ge=2)
+    cuts: dict[str, int | tuple[float, ...]] = Field(default_factory=dict)
+
+
 class MarginChange(Spec):
     """A declaration or change of margins with its date; a margin is worth most if declared before looking."""
 
@@ -269,6 +284,7 @@ class Design(Spec):
         paired: "example" (by id), "order" (row order agreed), or "none" (unpaired; said in the report).
         source: where the records came from: a study's name or a table's file name.
         figure: what the results are drawn as besides the report's own charts, in that order.
+        subgroups: which conjunctions of groups are searched; None: none.
     """
 
     settings: dict[str, SettingDesign]
@@ -282,3 +298,4 @@ class Design(Spec):
     paired: Literal["example", "order", "none"] = "example"
     source: str = ""
     figure: Figures = ()
+    subgroups: SubgroupsDesign | None = None

@@ -46,6 +46,15 @@ class SearchedAttribute:
         """Whether some row is in several groups, which may then be searched together."""
         return self.code is None
 
+    def columns(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Whole numbers, int [r] each, that are equal for rows in the same groups."""
+        if self.code is not None:
+            return [self.code[rows]]
+        assert self.starts is not None and self.codes is not None
+        masks = np.zeros((len(self.starts) - 1, len(self.groups)), dtype=bool)
+        masks[np.repeat(np.arange(len(masks)), np.diff(self.starts)), self.codes] = True
+        return list(np.packbits(masks[rows], axis=1).T.astype(np.int64))
+
     @classmethod
     def of_masks(
         cls, name: str, groups: Sequence[str], masks: np.ndarray, defined: np.ndarray | None = None
