@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, margins_of
+from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, margins_of, subgroups_of
 from evenhand.cli_output import show
 
 
@@ -67,6 +67,14 @@ def audit(
     score: Annotated[
         str | None, typer.Option(metavar="COL", help="score of a membership attack; higher means more likely a member")
     ] = None,
+    subgroups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="depth=N,support=N",
+            help="search conjunctions of up to N groups and of at least N units for those that fare worse; cuts of "
+            "numeric attributes may follow: age=25:45:65, or age=4 for four classes",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
     as_json: Json = False,
 ) -> None:
@@ -97,6 +105,7 @@ def audit(
         test_share=test_share,
         member=member,
         score=score,
+        subgroups=subgroups_of(subgroups),
         source=table.name,
     )
     if out is not None:

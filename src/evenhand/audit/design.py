@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -260,6 +261,16 @@ class SubgroupsDesign(Spec):
     depth: int = Field(default=3, ge=1, le=6)
     support: int = Field(default=50, ge=2)
     cuts: dict[str, int | tuple[float, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _cuts_ascend(self) -> SubgroupsDesign:
+        for name, cuts in self.cuts.items():
+            if isinstance(cuts, int):
+                if cuts < 2:
+                    raise ValueError(f"cuts.{name}: a number of classes is 2 or more, not {cuts}")
+            elif not cuts or any(high <= low for low, high in pairwise(cuts)):
+                raise ValueError(f"cuts.{name}: the ends of classes ascend, such as [30, 50], not {list(cuts)}")
+        return self
 
 
 class MarginChange(Spec):

@@ -38,6 +38,7 @@ STORED: Mapping[str, StoredTable] = {
         StoredTable("estimates"),
         StoredTable("verdicts"),
         StoredTable("curves"),
+        StoredTable("findings", optional=True),
         StoredTable("members", optional=True),
         StoredTable("scores", optional=True),
         StoredTable("predictions", left_by=lambda setting: setting.kind == "classification"),
@@ -49,7 +50,7 @@ STORED: Mapping[str, StoredTable] = {
 }
 """Every table of results by name. A new kind of records is one line here."""
 
-COMPUTED = ("estimates", "verdicts", "curves")
+COMPUTED = ("estimates", "verdicts", "curves", "findings")
 """The tables that an audit computes from the others."""
 
 RECORDS = tuple(name for name in STORED if name not in COMPUTED)

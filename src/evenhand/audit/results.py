@@ -22,7 +22,7 @@ from evenhand.audit.measures import check_design, declaring
 from evenhand.audit.membership.pool import Attack, attacked
 from evenhand.audit.policy import Policy
 from evenhand.audit.reading import assess
-from evenhand.audit.record_tables import COMPUTED, RECORDS, RecordTables
+from evenhand.audit.record_tables import RECORDS, RecordTables
 from evenhand.errors import InputError, did_you_mean
 from evenhand.visible_text import visible
 
@@ -103,6 +103,11 @@ class Results:
     def curves(self) -> pl.DataFrame:
         """The points of reliability diagrams, ROC curves and power curves."""
         return self.tables["curves"]
+
+    @property
+    def findings(self) -> pl.DataFrame:
+        """The subgroups that fare worst, where conjunctions of groups were searched; else empty."""
+        return self.tables["findings"]
 
     @property
     def predictions(self) -> pl.DataFrame:
@@ -334,6 +339,7 @@ class Results:
             "verdicts": _rows(self.verdicts),
             "estimates": _rows(self.estimates),
             "curves": _rows(self.curves),
+            **({} if self.design.subgroups is None else {"findings": _rows(self.findings)}),
             "trials": _rows(self.trials),
             "provenance": dict(self.provenance),
         }
@@ -383,9 +389,19 @@ def _audited(tables: Mapping[str, pl.DataFrame], design: Design) -> dict[str, pl
         complete |= {"members": pools.members, "scores": pools.scores}
     trials = complete["trials"]
     assessments = [assess(readings(complete, design, attacks), design, trials) for readings in KINDS]
-    for name in COMPUTED:
+    for name in ("estimates", "verdicts", "curves"):
         complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
-    return complete
+    return complete | {"findings": _findings(complete, design)}
+
+
+def _findings(tables: Mapping[str, pl.DataFrame], design: Design) -> pl.DataFrame:
+    """The subgroups that fare worst, where the design asks for a search; else none."""
+    if design.subgroups is None:
+        return records.TABLES["findings"].empty()
+    from evenhand.audit.kinds.prediction_tables import evaluations
+    from evenhand.audit.subgroups.findings import findings
+
+    return findings(evaluations(tables["examples"], tables["trials"], tables["predictions"], design), design)
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

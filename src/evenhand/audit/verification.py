@@ -71,9 +71,9 @@ def verify(folder: str | Path) -> Verification:
     again = results.audited_again()
     for name in COMPUTED:
         found += [f"{name}: {each}" for each in differences(name, results.tables[name], again.tables[name])]
-    return Verification(
-        len(saved.contents), {name: len(results.tables[name]) for name in COMPUTED}, tuple(found), tuple(notes)
-    )
+    searched = results.design.subgroups is not None
+    rows = {name: len(results.tables[name]) for name in COMPUTED if name != "findings" or searched}
+    return Verification(len(saved.contents), rows, tuple(found), tuple(notes))
 
 
 def _changed_weights(folder: Path) -> list[str]:

@@ -75,6 +75,7 @@ class Plan:
             margin_history=self.study.declared,
             source=source,
             figure=self.study.figure,
+            subgroups=self.study.subgroups,
         )
 
 

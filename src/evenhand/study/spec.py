@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from evenhand.audit.design import Figures, MarginChange
+from evenhand.audit.design import Figures, MarginChange, SubgroupsDesign
 from evenhand.audit.measures import check_figures, check_margins, check_measures, is_selected
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean, shortened
@@ -32,6 +32,7 @@ class StudySpec(Spec):
         comparison: `gap`: gaps between groups get verdicts although there is a reference; None: only where there is
             none.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
+        subgroups: which conjunctions of groups are searched for one that fares worse; None: none.
         trackers: experiment trackers that training curves and results are sent to, see `evenhand.study.trackers`.
         figure: figures to draw besides the report's own charts: one figure, or a list of them.
         declared: margins and the dates on which they were declared, oldest first.
@@ -45,6 +46,7 @@ class StudySpec(Spec):
     measures: tuple[str, ...] = ()
     comparison: Literal["gap"] | None = None
     margins: dict[str, float] = Field(default_factory=dict)
+    subgroups: SubgroupsDesign | None = None
     trackers: tuple[str, ...] = ()
     figure: Figures = ()
     declared: tuple[MarginChange, ...] = ()

@@ -50,6 +50,7 @@ def audit(
     test_share: float | None = None,
     member: str | None = None,
     score: str | None = None,
+    subgroups: Mapping[str, Any] | None = None,
     source: str = "table",
     out: str | Path | None = None,
 ) -> Results:
@@ -90,6 +91,9 @@ def audit(
             the others only.
         score: column of what a membership attack says of the row, on one scale for all models: more is more
             member-like.
+        subgroups: search the conjunctions of groups for those that fare worse: `depth`, the most groups of one (3),
+            `support`, the fewest units of one (50), and `cuts`, by numeric attribute the number of classes or their
+            upper ends (four of about equal size). An empty mapping takes the defaults.
         source: what the table is called in the report; the name of its file where a path is given.
         out: a folder for the tables and `report.html`; margins that differ from those of an earlier audit there are
             kept with their dates.
@@ -131,6 +135,7 @@ def audit(
         test_share=test_share,
         member=member,
         score=score,
+        subgroups=subgroups,
         source=source,
     )
     table = records_from_table(frame, request)
@@ -182,7 +187,7 @@ def environment() -> str:
 def _plain(value: Any) -> Any:
     """A keyword's value in types that YAML has."""
     if isinstance(value, Mapping):
-        return {str(key): float(number) for key, number in value.items()}
+        return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, str | bool | int | float):
         return value
     return [str(entry) for entry in value] if isinstance(value, Sequence) else str(value)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.design import Design, MarginChange, SettingDesign
+from evenhand.audit.design import Design, MarginChange, SettingDesign, SubgroupsDesign
 from evenhand.audit.ingest.against import compared_with
 from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
@@ -51,6 +51,7 @@ class TableRequest:
     test_share: float | None = None
     member: str | None = None
     score: str | None = None
+    subgroups: Mapping[str, Any] | None = None
     source: str = "table"
 
 
@@ -90,6 +91,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         )
     names = _several(request.groups)
     groups = attributes(columns, names) if names or membership is None else {}
+    searched = _subgroups(request, predicted, groups)
     asked = _several(request.against)
     compared = {name: values.names for name, values in groups.items()} if asked and predicted else {}
     against, elsewhere = compared_with(asked, compared)
@@ -125,6 +127,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
             paired=pairing.paired,
             source=request.source,
+            subgroups=searched,
         ),
     )
 
@@ -228,6 +231,18 @@ def _setting(
             *(f"{note[0].upper()}{note[1:]}." for note in outcome_notes),
         ),
     )
+
+
+def _subgroups(
+    request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, TableGroups]
+) -> SubgroupsDesign | None:
+    """Which conjunctions of groups are searched; None where that is not asked for."""
+    if request.subgroups is None:
+        return None
+    if predicted is None or not groups:
+        lacking = "predictions" if predicted is None else "groups"
+        raise InputError(f"{request.source}: subgroups are searched in predictions by groups; there are no {lacking}")
+    return SubgroupsDesign.parse(request.subgroups, "subgroups")
 
 
 def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["positive", "negative"] | None:

@@ -46,6 +46,11 @@ class SearchedAttribute:
         """Whether some row is in several groups, which may then be searched together."""
         return self.code is None
 
+    @property
+    def labels(self) -> list[str]:
+        """The groups with the attribute's name: `sex=female`, `age ≤ 30`."""
+        return [f"{self.name} {group}" if group[:2] in ("≤ ", "> ") else f"{self.name}={group}" for group in self.groups]
+
     def columns(self, rows: np.ndarray) -> list[np.ndarray]:
         """Whole numbers, int [r] each, that are equal for rows in the same groups."""
         if self.code is not None:
@@ -103,7 +108,9 @@ def _searched(groups: Groups, rows: np.ndarray, cuts: int | Sequence[float] | No
     if numbers is None:
         if cuts is not None:
             text = next(name for name in groups.names if name != MISSING and _number(name) is None)
-            raise InputError(f'subgroups: {groups.attribute} has cuts and is not numeric: one of its values is "{text}"')
+            raise InputError(
+                f'subgroups: {groups.attribute} has cuts and is not numeric: one of its values is "{text}"'
+            )
         return SearchedAttribute.of_masks(groups.attribute, groups.names, masks, defined)
     if cuts is None and np.isfinite(numbers).sum() <= MOST_NUMBERS:
         return SearchedAttribute.of_masks(groups.attribute, groups.names, masks, defined)

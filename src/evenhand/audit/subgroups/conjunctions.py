@@ -206,7 +206,7 @@ class Conjunctions:
 
     @cached_property
     def _names(self) -> list[str]:
-        return [f"{each.name}={group}" for each in self.attributes for group in each.groups]
+        return [label for each in self.attributes for label in each.labels]
 
     def groups_of(self, place: int) -> tuple[str, ...]:
         """The groups of a conjunction, as `attribute=group`."""

@@ -117,7 +117,7 @@ def _gaps(sums: Moments, proportion: bool) -> Contrasts:
         factor = np.sqrt(correction(inside.units) * correction(outside.units))
         v_example = np.maximum(v_example - 2 * factor * quadratic(own[0], sums.crossed, own[1]), 0.0)
         v_both = np.maximum(v_both - 2 * by_run(own[0], sums.crossed, own[1]), 0.0)
-    units = units_of_two_sides(*v_sides, inside.units, outside.units, sums.distinct)
+    units = units_of_two_sides(v_sides[0], v_sides[1], inside.units, outside.units, sums.distinct)
     variance, df, seeds = _two_way(values, v_example + least, v_both, units)
     expected = spread_of_one * (inside.units / inside.size**2 + outside.units / outside.size**2)
     smallest = np.minimum(

@@ -1,9 +1,9 @@
 """Two-way variances of rates, their changes and gaps, in all conjunctions at once.
 
-The formulas are those of `evenhand.stats.subsets`, whose loop over rows and subsets is replaced: a unit u contributes to
-a conjunction the vector x_u = (y_u1 … y_uJ, n_u1 … n_uJ), the sums over its rows in the conjunction, and every variance
-is a quadratic form a'·(Σ_u x_u·x_u')·a. So what is needed of a conjunction is Σ x_u and Σ x_u·x_u'. What is needed of its
-rest follows by subtraction from everybody, E_u: Σ (E_u − x_u)(E_u − x_u)' = Σ E E' − Σ x E' − Σ E x' + Σ x x'.
+The formulas are those of `evenhand.stats.subsets`, without its loop over rows and subsets: a unit u contributes to a
+conjunction the vector x_u = (y_u1 … y_uJ, n_u1 … n_uJ), the sums over its rows in the conjunction, and every variance
+is a quadratic form a'·(Σ_u x_u·x_u')·a. So what is needed of a conjunction is Σ x_u and Σ x_u·x_u'. What is needed of
+its rest follows by subtraction from everybody, E_u: Σ (E_u − x_u)(E_u − x_u)' = Σ E E' − Σ x E' − Σ E x' + Σ x x'.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -204,8 +205,8 @@ def _of_cells(
     starts = np.searchsorted(cell, np.arange(len(cells.items)))
     x, e = sums[:, :width], every[of_unit][:, :width]
 
-    def added(values: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(values, starts, axis=0)
+    def added(values: Any) -> np.ndarray:
+        return np.add.reduceat(np.asarray(values), starts, axis=0)
 
     xx, xe = (added(x[:, :, None] * other[:, None, :]) for other in (x, e))
     total = added(x)

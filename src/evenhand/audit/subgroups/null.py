@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -112,10 +113,12 @@ def _drawn(
     rows = np.unique(np.concatenate([one.outcome.base for one in asked]))
     if len(rows) > MOST_PERMUTED and conjunctions.unit is None:
         rows = rows[:: -(-len(rows) // SAMPLED)]
-        inside = conjunctions.memberships(rows)
+        inside: Any = conjunctions.memberships(rows)
         for block in _blocks(draws, max(inside.shape)):
             yield np.maximum.reduce([one.largest(_normal(one, inside, block, rng)) for one in asked])
         return
+    members: Any
+    patterns: Any
     members, patterns = _by_pattern(conjunctions, rows)
     eligible = _eligible(conjunctions, rows)
     for block in _blocks(draws, max(*members.shape, len(rows))):
@@ -123,7 +126,7 @@ def _drawn(
             signs = _signs(conjunctions, rows, block, rng)
             drawn = [_flipped(one, members, patterns, rows, signs) for one in asked]
         else:
-            order = np.argsort(rng.random((len(rows), block), dtype=np.float32), axis=0)
+            order = rng.permuted(np.tile(np.arange(len(rows), dtype=np.int32), (block, 1)), axis=1)
             drawn = [_permuted(one, members, patterns, eligible, rows, order) for one in asked]
         yield np.maximum.reduce([one.largest(z) for one, z in zip(asked, drawn, strict=True)])
 
@@ -185,7 +188,7 @@ def _signs(conjunctions: Conjunctions, rows: np.ndarray, draws: int, rng: np.ran
     return (2.0 * rng.integers(0, 2, (int(unit.max(initial=-1)) + 1, draws), dtype=np.int8) - 1)[unit]
 
 
-def _flipped(asked: Asked, members: csr_array, patterns: csr_array, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
+def _flipped(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Contrasts with random signs, on the scale of normal values, float [S, D]."""
     numerator, weight = (part[rows] for part in asked.outcome.mean)
     sums = asked.sums
@@ -207,7 +210,7 @@ def _flipped(asked: Asked, members: csr_array, patterns: csr_array, rows: np.nda
         return to_normal(gap / np.sqrt(variance)[:, None], np.maximum(asked.contrasts.df, 1)[:, None])
 
 
-def _normal(asked: Asked, inside: csr_array, draws: int, rng: np.random.Generator) -> np.ndarray:
+def _normal(asked: Asked, inside: Any, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Jointly normal contrasts, float [S, D]; a conjunction of nobody in the sample is independent of all others."""
     drawn = rng.standard_normal((inside.shape[1], draws))
     count = np.asarray(inside.sum(axis=1))[:, None]
@@ -225,19 +228,19 @@ def _normal(asked: Asked, inside: csr_array, draws: int, rng: np.random.Generato
 
 def _permuted(
     asked: Asked,
-    members: csr_array,
-    patterns: csr_array,
+    members: Any,
+    patterns: Any,
     eligible: _Eligible | None,
     rows: np.ndarray,
     order: np.ndarray,
 ) -> np.ndarray:
-    """Gaps of permuted outcomes, on the scale of normal values, float [S, D]; order is int [r, D]."""
+    """Gaps of permuted outcomes, on the scale of normal values, float [S, D]; order is int [D, r]."""
     y, n = (part[rows] for part in asked.outcome.mean)
     level = bool((n == n[0]).all())
 
     def both(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sums inside of each conjunction and outside, [S, D]."""
-        permuted = values[order]
+        permuted = np.ascontiguousarray(values[order].T)
         inside = members @ (patterns @ permuted)
         whole = permuted.sum(axis=0) if eligible is None else (eligible.masks @ permuted)[eligible.of]
         return inside, whole - inside
@@ -245,7 +248,9 @@ def _permuted(
     sums = asked.sums
     with np.errstate(divide="ignore", invalid="ignore"):
         numerators = both(y)
-        squares = both(y * y) if not (level and (y * y == n[0] * y).all()) else tuple(n[0] * part for part in numerators)
+        squares = (
+            both(y * y) if not (level and (y * y == n[0] * y).all()) else tuple(n[0] * part for part in numerators)
+        )
         if level:
             weights = [n[0] * side.units[:, None].astype(float) for side in (sums.inside, sums.outside)]
             products, weight_squares = [n[0] * part for part in numerators], [n[0] * part for part in weights]

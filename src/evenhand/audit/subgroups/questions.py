@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from evenhand.audit.comparisons import enough_runs
 from evenhand.audit.design import Design
-from evenhand.audit.evaluation import Run
+from evenhand.audit.estimands import Comparison, Estimand, change
+from evenhand.audit.evaluation import Evaluation, Run
 from evenhand.audit.measures import Measure, select
 from evenhand.audit.measures.influence import RateOf
 from evenhand.audit.measures.run_data import BASE
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.subgroups.contrasts import ComparisonKind
-from evenhand.audit.trial_records import seed_pairs
+from evenhand.audit.trial_records import one_against_several, seed_pairs
 from evenhand.audit.verdicts import pairs
 
 
@@ -30,6 +31,7 @@ class Outcome:
         method, reference: a change is of the method minus the reference; None: the rate of one method.
         numerator, weight: float [R, J], as of `evenhand.stats.RatioSums`.
         comparisons: what is asked of it.
+        single: whether one model is compared with several.
     """
 
     measure: Measure
@@ -40,16 +42,22 @@ class Outcome:
     numerator: np.ndarray
     weight: np.ndarray
     comparisons: tuple[ComparisonKind, ...]
+    single: bool = False
+
+    @cached_property
+    def compared(self) -> Comparison:
+        """The comparison of everyone, whose sign is that of every conjunction."""
+        return change(Estimand(self.measure), self.method, str(self.reference), self.measure.direction)
 
     @property
     def sign(self) -> int:
         """+1 where more is worse, or where neither direction is; −1 where less is worse."""
-        return -1 if self.measure.direction < 0 else 1
+        return int(self.compared.signs[0])
 
     @property
     def two_sided(self) -> bool:
         """Whether neither direction is worse."""
-        return not self.measure.direction
+        return self.compared.two_sided
 
     @cached_property
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
@@ -64,18 +72,15 @@ class Outcome:
     def part(self, rows: np.ndarray) -> Outcome:
         """The outcome of some rows, bool [R]; the others count nothing."""
         kept = rows[:, None]
-        parts = self.numerator * kept, self.weight * kept
-        return Outcome(
-            self.measure, self.class_code, self.class_name, self.method, self.reference, *parts, self.comparisons
-        )
+        return replace(self, numerator=self.numerator * kept, weight=self.weight * kept)
 
 
-def tested_rows(reader: RunInfluences) -> np.ndarray:
-    """int [R], the examples that some run tested."""
-    tested = np.zeros(len(reader.evaluation.population.label), dtype=bool)
-    for sample in reader.evaluation.samples:
+def tested_rows(evaluation: Evaluation) -> np.ndarray:
+    """int [R], the examples that some run tested, in an order that draws may follow: that of their contents."""
+    tested = np.zeros(len(evaluation.population.label), dtype=bool)
+    for sample in evaluation.samples:
         tested[sample] = True
-    return np.flatnonzero(tested)
+    return evaluation.by_content[tested[evaluation.by_content]]
 
 
 def searched_measures(names: Sequence[str]) -> list[Measure]:
@@ -109,7 +114,8 @@ def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design) -> Iterato
                 runs, _ = reader.pairs(method, reference)
                 if runs and enough_runs(len(runs), len(planned)):
                     sums = _sums(reader, measure, positive, rows, runs)
-                    yield Outcome(measure, code, name, method, reference, *sums, ("change", "gap change"))
+                    single = one_against_several(evaluation.seeds(method), evaluation.seeds(reference))
+                    yield Outcome(measure, code, name, method, reference, *sums, ("change", "gap change"), single)
             for method in evaluation.methods if design.gaps or not compared else ():
                 own = [(run,) for run in reader.runs_of(method)]
                 if own and enough_runs(len(own), len(evaluation.seeds(method))):
@@ -124,9 +130,11 @@ def _sums(
     assert isinstance(measure.influence, RateOf)
     rate, population = measure.influence.rate, reader.evaluation.population
     numerator, weight = np.zeros((2, len(rows), len(runs)))
+    places = np.empty(len(population.label), dtype=np.int64)
+    places[rows] = np.arange(len(rows))
     for run, sides in enumerate(runs):
         tested = sides[0].rows
-        place = slice(None) if len(tested) == len(rows) else np.searchsorted(rows, tested)
+        place = places[tested]
         label = population.label[tested] == positive
         kept = {"all": np.ones(len(label), dtype=bool), "positive": label, "negative": ~label}[BASE[rate]]
         own = population.weight[tested] * kept

@@ -53,7 +53,7 @@ def search(evaluation: Evaluation, design: Design) -> Search:
     asked = design.subgroups
     assert asked is not None
     reader = RunInfluences(evaluation, design.support)
-    rows = tested_rows(reader)
+    rows = tested_rows(evaluation)
     attributes = searched_attributes(evaluation.groups, rows, asked.cuts)
     unit = evaluation.population.unit[rows] if reader.clustered else None
     conjunctions = Conjunctions(attributes, len(rows), asked.depth, asked.support, unit)
