@@ -52,7 +52,9 @@ def attributes(rng: np.random.Generator, rows: int, count: int, groups: int) -> 
     return [SearchedAttribute(f"a{place}", names, rng.choice(groups, rows, p=shares)) for place in range(count)]
 
 
-def outcome(numerator: np.ndarray, comparisons: tuple[ComparisonKind, ...], weight: np.ndarray | None = None) -> Outcome:
+def outcome(
+    numerator: np.ndarray, comparisons: tuple[ComparisonKind, ...], weight: np.ndarray | None = None
+) -> Outcome:
     """What examples add to the accuracy, or to its change: float [R, J]."""
     weight = np.ones_like(numerator) if weight is None else weight
     reference = None if comparisons == ("gap",) else "full"

@@ -255,7 +255,7 @@ class SubgroupsDesign(Spec):
         depth: the most groups of a conjunction.
         support: the fewest resampling units of one.
         cuts: by numeric attribute the number of classes of about equal size, or the upper ends of all classes but the
-            last; others with more than ten values are put into four classes.
+            last.
     """
 
     depth: int = Field(default=3, ge=1, le=6)

@@ -90,8 +90,9 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
         )
     names = _several(request.groups)
-    groups = attributes(columns, names) if names or membership is None else {}
-    searched = _subgroups(request, predicted, groups)
+    searched = _subgroups(request, predicted)
+    cuts = None if searched is None else searched.cuts
+    groups = attributes(columns, names, cuts) if names or membership is None else {}
     asked = _several(request.against)
     compared = {name: values.names for name, values in groups.items()} if asked and predicted else {}
     against, elsewhere = compared_with(asked, compared)
@@ -127,7 +128,8 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
             paired=pairing.paired,
             source=request.source,
-            subgroups=searched,
+            # Numbers are in their classes already.
+            subgroups=None if searched is None else searched.model_copy(update={"cuts": {}}),
         ),
     )
 
@@ -233,15 +235,12 @@ def _setting(
     )
 
 
-def _subgroups(
-    request: TableRequest, predicted: Outcomes | None, groups: Mapping[str, TableGroups]
-) -> SubgroupsDesign | None:
+def _subgroups(request: TableRequest, predicted: Outcomes | None) -> SubgroupsDesign | None:
     """Which conjunctions of groups are searched; None where that is not asked for."""
     if request.subgroups is None:
         return None
-    if predicted is None or not groups:
-        lacking = "predictions" if predicted is None else "groups"
-        raise InputError(f"{request.source}: subgroups are searched in predictions by groups; there are no {lacking}")
+    if predicted is None:
+        raise InputError(f"{request.source}: subgroups are searched in predictions, and there are none")
     return SubgroupsDesign.parse(request.subgroups, "subgroups")
 
 

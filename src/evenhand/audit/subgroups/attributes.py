@@ -10,13 +10,10 @@ import numpy as np
 
 from evenhand.audit.evaluation import Groups
 from evenhand.errors import InputError
+from evenhand.metrics.groups import MISSING
 
-MISSING = "(missing)"
-"""The group of those whose value is missing."""
 CLASSES = 4
-"""The number of classes, of about equal size, of a numeric attribute whose cuts nobody declared."""
-MOST_NUMBERS = 10
-"""A numeric attribute with at most so many values keeps them as groups."""
+"""The number of classes, of about equal size, of a column of numbers whose cuts nobody declared."""
 
 Cuts = Mapping[str, int | Sequence[float]]
 """By numeric attribute the number of classes of about equal size, or the upper ends of all classes but the last."""
@@ -49,7 +46,9 @@ class SearchedAttribute:
     @property
     def labels(self) -> list[str]:
         """The groups with the attribute's name: `sex=female`, `age ≤ 30`."""
-        return [f"{self.name} {group}" if group[:2] in ("≤ ", "> ") else f"{self.name}={group}" for group in self.groups]
+        return [
+            f"{self.name} {group}" if group[:2] in ("≤ ", "> ") else f"{self.name}={group}" for group in self.groups
+        ]
 
     def columns(self, rows: np.ndarray) -> list[np.ndarray]:
         """Whole numbers, int [r] each, that are equal for rows in the same groups."""
@@ -84,8 +83,7 @@ class SearchedAttribute:
 def searched_attributes(groups: Sequence[Groups], rows: np.ndarray, cuts: Cuts) -> list[SearchedAttribute]:
     """The attributes of an evaluation over some of its examples.
 
-    Numbers are put into classes: those that `cuts` declares, else four of about equal size where there are more than
-    ten values. A missing value is a group of its own.
+    Numbers are put into the classes that `cuts` declares. A missing value is a group of its own.
 
     Args:
         groups: of each attribute.
@@ -103,22 +101,14 @@ def searched_attributes(groups: Sequence[Groups], rows: np.ndarray, cuts: Cuts) 
 
 
 def _searched(groups: Groups, rows: np.ndarray, cuts: int | Sequence[float] | None) -> SearchedAttribute:
-    masks, defined = groups.masks[rows], groups.defined[rows]
-    numbers = _numbers(groups.names)
-    if numbers is None:
-        if cuts is not None:
-            text = next(name for name in groups.names if name != MISSING and _number(name) is None)
-            raise InputError(
-                f'subgroups: {groups.attribute} has cuts and is not numeric: one of its values is "{text}"'
-            )
-        return SearchedAttribute.of_masks(groups.attribute, groups.names, masks, defined)
-    if cuts is None and np.isfinite(numbers).sum() <= MOST_NUMBERS:
-        return SearchedAttribute.of_masks(groups.attribute, groups.names, masks, defined)
-    names, column = classes(numbers, masks.sum(axis=0), CLASSES if cuts is None else cuts)
-    merged = np.zeros((len(rows), len(names)), dtype=bool)
-    for group, target in enumerate(column):
-        merged[:, target] |= masks[:, group]
-    return SearchedAttribute.of_masks(groups.attribute, names, merged, defined)
+    masks, defined, names = groups.masks[rows], groups.defined[rows], groups.names
+    if cuts is not None:
+        names, column = classes(numbers_of(names, groups.attribute), masks.sum(axis=0), cuts)
+        merged = np.zeros((len(rows), len(names)), dtype=bool)
+        for group, target in enumerate(column):
+            merged[:, target] |= masks[:, group]
+        masks = merged
+    return SearchedAttribute.of_masks(groups.attribute, names, masks, defined)
 
 
 def classes(numbers: np.ndarray, counts: np.ndarray, cuts: int | Sequence[float]) -> tuple[list[str], np.ndarray]:
@@ -162,17 +152,18 @@ def _class_name(ends: np.ndarray, index: int) -> str:
     return f"> {ends[-1]:g}" if index == len(ends) else f"({ends[index - 1]:g}, {ends[index]:g}]"
 
 
-def _numbers(names: Sequence[str]) -> np.ndarray | None:
-    """The groups as numbers, float [G], the missing value as nan; None where one is no number."""
-    numbers = [math.nan if name == MISSING else _number(name) for name in names]
-    if any(number is None for number in numbers) or all(name == MISSING for name in names):
-        return None
-    return np.array(numbers, dtype=float)
+def numbers_of(names: Sequence[str], attribute: str) -> np.ndarray:
+    """The values of an attribute as numbers, float [G], the missing value as nan.
 
-
-def _number(name: str) -> float | None:
-    try:
-        number = float(name)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    Raises:
+        InputError: a value is no number.
+    """
+    numbers = np.full(len(names), math.nan)
+    for place, name in enumerate(names):
+        if name == MISSING:
+            continue
+        try:
+            numbers[place] = float(name)
+        except ValueError:
+            raise InputError(f'subgroups: {attribute} has cuts and is not numeric: a value of it is "{name}"') from None
+    return numbers

@@ -195,6 +195,11 @@ class Conjunctions:
         """int [S], the units in each conjunction."""
         return self._visited[1]
 
+    @cached_property
+    def depths(self) -> np.ndarray:
+        """int [S], the groups of each conjunction."""
+        return (self.items >= 0).sum(axis=1)
+
     def __len__(self) -> int:
         return len(self.size)
 

@@ -9,7 +9,7 @@ thousands of variances is looked at:
   Caffo 2000), of other gaps and of gap changes at least that of everybody: a small group in which nothing happened by
   chance is not known exactly.
 - What seeds add beyond the noise of examples is known from J − 1 degrees of freedom in each conjunction, so that it is
-  by chance almost 0 in some of them. It is taken to be at least its mean over all conjunctions, weighted by precision.
+  by chance almost 0 in some of them. It is taken to be at least its mean over all conjunctions of as many groups.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _changes(sums: Moments) -> Contrasts:
     estimate, own = side.values.mean(axis=1), side.coefficients()
     v_example = correction(side.units) * side.squares(side.coefficients(0.0))
     v_both = side.squares_by_run(own)
-    variance, df, seeds = _two_way(side.values, v_example, v_both, side.units)
+    variance, df, seeds = _two_way(side.values, v_example, v_both, side.units, sums.depth)
     centre = _squares_of_everybody(sums.everybody, 0.0)
     spread = np.sqrt(centre * side.units / side.size**2 + seeds)
     smallest = side.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max)
@@ -118,7 +118,7 @@ def _gaps(sums: Moments, proportion: bool) -> Contrasts:
         v_example = np.maximum(v_example - 2 * factor * quadratic(own[0], sums.crossed, own[1]), 0.0)
         v_both = np.maximum(v_both - 2 * by_run(own[0], sums.crossed, own[1]), 0.0)
     units = units_of_two_sides(v_sides[0], v_sides[1], inside.units, outside.units, sums.distinct)
-    variance, df, seeds = _two_way(values, v_example + least, v_both, units)
+    variance, df, seeds = _two_way(values, v_example + least, v_both, units, sums.depth)
     expected = spread_of_one * (inside.units / inside.size**2 + outside.units / outside.size**2)
     smallest = np.minimum(
         inside.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max),
@@ -128,32 +128,49 @@ def _gaps(sums: Moments, proportion: bool) -> Contrasts:
 
 
 def _two_way(
-    values: np.ndarray, v_example: np.ndarray, v_both: np.ndarray, units: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Variances with their degrees of freedom, float [S] each, and what seeds add on average."""
+    values: np.ndarray, v_example: np.ndarray, v_both: np.ndarray, units: np.ndarray, depth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Variances with their degrees of freedom, and what seeds add on average at that depth, float [S] each."""
     runs = values.shape[1]
     if runs < 2:
-        return v_example, many_degrees_of_freedom(v_example, np.zeros(len(values)), runs, units), 0.0
+        none = np.zeros(len(values))
+        return v_example, many_degrees_of_freedom(v_example, none, runs, units), none
     v_seed = values.var(axis=1, ddof=1) / runs
-    known = np.isfinite(v_seed) & (v_both > 0)
-    weight = 1 / v_both[known] ** 2
-    seeds = max(float(weight @ (v_seed - v_both)[known] / weight.sum()), 0.0) if known.any() else 0.0
+    seeds = _of_seeds(v_seed, v_both, depth)
     v_seed = np.maximum(v_seed, v_both + seeds)
     variance = v_example + v_seed - v_both
     return variance, many_degrees_of_freedom(variance, v_seed, runs, units), seeds
 
 
+def _of_seeds(v_seed: np.ndarray, v_both: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """What seeds add to a variance beyond the noise of examples, on average over conjunctions of so many groups.
+
+    More groups have at least as much. Each mean is weighted by precision.
+    """
+    seeds, so_far = np.zeros(len(v_seed)), 0.0
+    known = np.isfinite(v_seed) & (v_both > 0)
+    for level in np.unique(depth):
+        own = known & (depth == level)
+        if own.any():
+            weight = 1 / v_both[own]
+            so_far = max(so_far, float(weight @ (v_seed - v_both)[own] / weight.sum()))
+        seeds[depth == level] = so_far
+    return seeds
+
+
 def _smoothed(side: Side, variance: np.ndarray) -> np.ndarray:
     """The variance of a proportion with one event and one non-event more, at its effective size, float [S]."""
     rate = np.clip(side.values.mean(axis=1), 0.0, 1.0)
-    return smoothed_variance(rate, variance, side.units)
+    return smoothed_variance(rate, variance, side.tests)
 
 
-def smoothed_variance(rate: np.ndarray, variance: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """p̃(1 − p̃)/(n + 2) with p̃ = (p·n + 1)/(n + 2) and the effective size n = p(1 − p)/V, at most the units."""
-    size = np.divide(rate * (1 - rate), variance, out=np.broadcast_to(units, rate.shape).astype(float).copy(),
-                     where=variance > 0)  # fmt: skip
-    size = np.minimum(size, units)
+def smoothed_variance(rate: np.ndarray, variance: np.ndarray, tests: np.ndarray) -> np.ndarray:
+    """p̃(1 − p̃)/(n + 2) with p̃ = (p·n + 1)/(n + 2) and the effective size n = p(1 − p)/V, at most the tests made."""
+    most = np.broadcast_to(tests, rate.shape).astype(float)
+    spread = rate * (1 - rate)
+    # Where all or none have the outcome the variance is 0, up to rounding.
+    size = np.divide(spread, variance, out=most.copy(), where=(variance > 0) & (spread > 1e-12))
+    size = np.minimum(size, most)
     smoothed = (rate * size + 1) / (size + 2)
     return smoothed * (1 - smoothed) / (size + 2)
 

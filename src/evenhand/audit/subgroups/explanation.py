@@ -57,7 +57,7 @@ def _z_within(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     first, whole = (_at(asked.sums.inside, places) for places in (inner, outer))
     names = ("total", "products", "units", "units_of_runs")
     others = Side(*(getattr(whole, name) - getattr(first, name) for name in names))
-    sums = Moments(first, others, None, asked.sums.everybody, whole.units)
+    sums = Moments(first, others, None, asked.sums.everybody, whole.units, asked.sums.depth[inner])
     made = contrasts("gap" if asked.kind == "gap" else "gap change", sums, asked.outcome.measure.proportion)
     sign = np.sign(asked.contrasts.estimate[inner]) if asked.outcome.two_sided else asked.outcome.sign
     return np.where((others.units > 0) & np.isfinite(made.z), sign * made.z, -np.inf)

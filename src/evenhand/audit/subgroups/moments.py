@@ -53,6 +53,11 @@ class Side:
         """The mean of the runs' denominators, float [S]."""
         return self.total[:, self.runs :].mean(axis=1)
 
+    @cached_property
+    def tests(self) -> np.ndarray:
+        """How often units were tested, over all runs, int [S]."""
+        return self.units_of_runs.sum(axis=1)
+
     def coefficients(self, centre: np.ndarray | float | None = None) -> np.ndarray:
         """What x is multiplied by, float [S, 2J], so that Σ_j (y_j − c·n_j)/(J·N_j) follows.
 
@@ -83,6 +88,7 @@ class Moments:
         crossed: float [S, 2J, 2J], Σ over units of x inside · x' outside; None where no unit is on both sides.
         everybody: sums over everyone, of one row.
         distinct: int [S], the units on either side.
+        depth: int [S], the groups of each conjunction.
     """
 
     inside: Side
@@ -90,6 +96,7 @@ class Moments:
     crossed: np.ndarray | None
     everybody: Side
     distinct: np.ndarray
+    depth: np.ndarray
 
 
 def quadratic(first: np.ndarray, products: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -158,7 +165,7 @@ def _alone(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndarray)
         return Side(of[:, 1 + runs : 1 + runs + width], products, counts[:, 0], counts[:, 1:])
 
     inside, rest = side(sums), side(np.broadcast_to(outside, (count, len(kept))))
-    return Moments(inside, rest, None, side(whole[None]), inside.units + rest.units)
+    return Moments(inside, rest, None, side(whole[None]), inside.units + rest.units, conjunctions.depths)
 
 
 def _sum_of(columns: np.ndarray, eligible: np.ndarray | None) -> np.ndarray:
@@ -175,7 +182,7 @@ def _clustered(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndar
     width, runs = features.shape[1], tested.shape[1]
     if not parts:
         none = Side(np.empty((0, width)), np.empty((0, width, width)), np.empty(0, int), np.empty((0, runs), int))
-        return Moments(none, none, None, none, np.empty(0, int))
+        return Moments(none, none, None, none, np.empty(0, int), np.empty(0, int))
     inside, outside, crossed, distinct = (list(each) for each in zip(*parts, strict=True))
     counts = every[:, width:] > 0
     everybody = Side(
@@ -184,7 +191,14 @@ def _clustered(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndar
         counts.any(axis=1).sum()[None],
         counts.sum(axis=0)[None],
     )
-    return Moments(_joined(inside), _joined(outside), np.concatenate(crossed), everybody, np.concatenate(distinct))
+    return Moments(
+        _joined(inside),
+        _joined(outside),
+        np.concatenate(crossed),
+        everybody,
+        np.concatenate(distinct),
+        conjunctions.depths,
+    )
 
 
 def _by_unit(rows: np.ndarray, unit: np.ndarray, eligible: np.ndarray | None) -> np.ndarray:
