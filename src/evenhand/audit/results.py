@@ -264,7 +264,7 @@ class Results:
 
         Args:
             kind: `verdicts`, `across` (settings), `accuracy`, `disparities`, `harm` (that is detectable),
-                `reliability`, `roc`, `shares`, `answers`, `benchmarks`, `probes` or (group) `sizes`.
+                `reliability`, `roc`, `shares`, `answers`, `benchmarks`, `probes`, `subgroups` or (group) `sizes`.
             which: what is drawn, where it need not be the first: `setting`, `split`, `attribute`, and further keywords
                 of the functions in `evenhand.report.charts`.
 
@@ -314,7 +314,14 @@ class Results:
                 "the same examples the same ids"
             )
         asked = policy or Policy.failing_on(["worse"])
-        return judge(self.verdicts, self.estimates, asked, alpha=self.design.alpha, strict=strict)
+        return judge(
+            self.verdicts,
+            self.estimates,
+            asked,
+            alpha=self.design.alpha,
+            strict=strict,
+            findings=None if self.design.subgroups is None else self.findings,
+        )
 
     def failed(self, fail_on: Iterable[str] = ("worse",)) -> pl.DataFrame:
         """The rows of `verdicts` whose verdict is one of these; none when the gate is passed.

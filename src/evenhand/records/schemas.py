@@ -310,6 +310,7 @@ TABLES: dict[str, Table] = {
                 "n": _INT,
                 "searched": _INT,
                 "p_adjusted": _REAL,
+                "verdict": _TEXT,
                 "note": _TEXT,
             },
             nullable="against disparity parent drivers reference value low high noise_high p_adjusted note",
@@ -321,6 +322,7 @@ TABLES: dict[str, Table] = {
                 "comparison": COMPARISONS,
                 "scope": SCOPES,
                 "disparity": DISPARITIES,
+                "verdict": ("worse", "different", "inconclusive"),
             },
         ),
     )

@@ -21,6 +21,7 @@ from evenhand.report.probes import probes_chart
 from evenhand.report.reliability import reliability_chart
 from evenhand.report.roc import roc_chart
 from evenhand.report.sizes import group_size_chart
+from evenhand.report.subgroups import subgroup_chart
 from evenhand.report.translations import shares_chart
 from evenhand.report.vega import vega_lite_version
 from evenhand.report.verdict_chart import verdict_chart
@@ -39,6 +40,7 @@ __all__ = [
     "roc_chart",
     "save",
     "shares_chart",
+    "subgroup_chart",
     "vega_lite_version",
     "verdict_chart",
 ]

@@ -26,6 +26,7 @@ CHARTS: Mapping[str, Drawing] = {
     "answers": (charts.answers_chart, levels),
     "benchmarks": (charts.benchmarks_chart, levels),
     "probes": (charts.probes_chart, levels),
+    "subgroups": (charts.subgroup_chart, lambda results: results.findings),
     "sizes": (charts.group_size_chart, lambda results: results.examples),
 }
 """The kinds of charts, with the functions of `evenhand.report.charts` that draw them."""

@@ -23,6 +23,7 @@ class _Visible:
     estimates: pl.DataFrame
     verdicts: pl.DataFrame
     curves: pl.DataFrame
+    findings: pl.DataFrame
     provenance: Mapping[str, str]
 
 
@@ -40,6 +41,7 @@ def with_visible_names(results: Reportable) -> Reportable:
         estimates=_shown_frame(results.estimates),
         verdicts=_shown_frame(results.verdicts),
         curves=_shown_frame(results.curves),
+        findings=_shown_frame(results.findings),
         provenance={visible(key): visible(text, keep="\n\t") for key, text in results.provenance.items()},
     )
 

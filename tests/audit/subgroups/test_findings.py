@@ -147,3 +147,10 @@ def test_a_search_without_groups_is_refused():
     frame = table(np.random.default_rng(6), 200, 0.0, methods=("full",))
     with pytest.raises(InputError, match="name at least one column of groups"):
         evenhand.audit(frame, label="y", prediction="guess", subgroups={})
+
+
+def test_a_larger_group_that_suffers_only_through_the_planted_one_says_so(changes):
+    found = changes.findings.filter(selection="max T", comparison="change")
+    notes = dict(found.select("subgroup", "note").iter_rows())
+    assert notes["sex=f"] == notes["region=north"] == "it does not fare worse without sex=f & region=north"
+    assert notes["sex=f & region=north"] is None

@@ -28,21 +28,45 @@ def parents(conjunctions: Conjunctions, asked: Asked, found: np.ndarray) -> dict
         asked: the question.
         found: int [K], the places of the subgroups that were found.
     """
+    pairs = nested(conjunctions, found)
+    if not len(pairs):
+        return {}
+    inner, outer = pairs.T
+    differs = _z_within(asked, inner, outer)
+    folded: dict[int, int] = {}
+    for (place, other), z in zip(pairs.tolist(), differs, strict=True):
+        if z < ADDS and (place not in folded or asked.z[other] > asked.z[folded[place]]):
+            folded[place] = other
+    return {place: _end(place, folded) for place in folded}
+
+
+def explained(conjunctions: Conjunctions, asked: Asked, found: np.ndarray) -> dict[int, int]:
+    """The subgroups whose contrast comes from a smaller one inside of them that was found, too, and which that is.
+
+    Without the smaller one they fare no worse than the reference, or than everybody else, by a one-sided test at 5%.
+    Of several smaller ones that with the largest contrast counts. Args: see `parents`.
+    """
+    pairs = nested(conjunctions, found)
+    if not len(pairs):
+        return {}
+    inner, outer = pairs.T
+    left = _z_without(asked, inner, outer)
+    because: dict[int, int] = {}
+    for (smaller, place), z in zip(pairs.tolist(), left, strict=True):
+        if z < ADDS and (place not in because or asked.z[smaller] > asked.z[because[place]]):
+            because[place] = smaller
+    return because
+
+
+def nested(conjunctions: Conjunctions, found: np.ndarray) -> np.ndarray:
+    """The pairs (smaller, larger) of subgroups of which one has all groups of the other, int [P, 2]."""
     kept, pairs = set(found.tolist()), []
     for place in found.tolist():
         items = tuple(item for item in conjunctions.items[place].tolist() if item >= 0)
         for size in range(1, len(items)):
             larger = (conjunctions.index[part] for part in combinations(items, size))
             pairs += [(place, other) for other in larger if other in kept]
-    if not pairs:
-        return {}
-    inner, outer = np.array(pairs).T
-    differs = _z_within(asked, inner, outer)
-    folded: dict[int, int] = {}
-    for (place, other), z in zip(pairs, differs, strict=True):
-        if z < ADDS and (place not in folded or asked.z[other] > asked.z[folded[place]]):
-            folded[place] = other
-    return {place: _end(place, folded) for place in folded}
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def _end(place: int, folded: dict[int, int]) -> int:
@@ -54,13 +78,31 @@ def _end(place: int, folded: dict[int, int]) -> int:
 
 def _z_within(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """How much worse subgroups fare than the others of larger ones, in standard errors, float [K]; −∞ of nobody."""
-    first, whole = (_at(asked.sums.inside, places) for places in (inner, outer))
-    names = ("total", "products", "units", "units_of_runs")
-    others = Side(*(getattr(whole, name) - getattr(first, name) for name in names))
+    first, others = _at(asked.sums.inside, inner), _others(asked, inner, outer)
+    whole = _at(asked.sums.inside, outer)
     sums = Moments(first, others, None, asked.sums.everybody, whole.units, asked.sums.depth[inner])
     made = contrasts("gap" if asked.kind == "gap" else "gap change", sums, asked.outcome.measure.proportion)
-    sign = np.sign(asked.contrasts.estimate[inner]) if asked.outcome.two_sided else asked.outcome.sign
-    return np.where((others.units > 0) & np.isfinite(made.z), sign * made.z, -np.inf)
+    return np.where((others.units > 0) & np.isfinite(made.z), _sign(asked, inner) * made.z, -np.inf)
+
+
+def _z_without(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """The contrasts of larger subgroups without smaller ones, in standard errors, float [K]; −∞ of nobody."""
+    others, outside = _others(asked, inner, outer), _at(asked.sums.outside, outer)
+    sums = Moments(others, outside, None, asked.sums.everybody, others.units + outside.units, asked.sums.depth[outer])
+    made = contrasts(asked.kind, sums, asked.outcome.measure.proportion)
+    return np.where((others.units > 0) & np.isfinite(made.z), _sign(asked, outer) * made.z, -np.inf)
+
+
+def _sign(asked: Asked, places: np.ndarray) -> np.ndarray | int:
+    """What makes contrasts positive where a subgroup fares worse, or as it was found to differ."""
+    return np.sign(asked.contrasts.estimate[places]) if asked.outcome.two_sided else asked.outcome.sign
+
+
+def _others(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> Side:
+    """The members of larger subgroups that are not in smaller ones."""
+    first, whole = (_at(asked.sums.inside, places) for places in (inner, outer))
+    names = ("total", "products", "units", "units_of_runs")
+    return Side(*(getattr(whole, name) - getattr(first, name) for name in names))
 
 
 def _at(side: Side, places: np.ndarray) -> Side:

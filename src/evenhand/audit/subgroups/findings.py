@@ -12,7 +12,7 @@ from scipy.special import log_ndtr, ndtri_exp
 from evenhand import records
 from evenhand.audit.design import REST, Design
 from evenhand.audit.evaluation import Evaluation
-from evenhand.audit.subgroups.explanation import drivers, parents
+from evenhand.audit.subgroups.explanation import drivers, explained, parents
 from evenhand.audit.subgroups.halves import Tested, halves
 from evenhand.audit.subgroups.null import Asked
 from evenhand.audit.subgroups.search import Search, search
@@ -22,6 +22,8 @@ from evenhand.records.schemas import HALVES, MAX_T
 
 SHOWN = 100
 """The subgroups of a question that the table has, the worst first, and more where more survive."""
+WITHOUT = "it does not fare worse without "
+"""The note on a subgroup whose contrast comes from a smaller one inside of it, which follows."""
 MOST = 500
 """The most subgroups of a question."""
 
@@ -80,6 +82,7 @@ def _rows(search: Search, maxima: np.ndarray, searched: int, design: Design) -> 
         surviving = order[p[order] <= design.alpha]
         chosen = order[: max(SHOWN, len(surviving))]
         folded = parents(search.conjunctions, asked, surviving)
+        because = explained(search.conjunctions, asked, surviving)
         bounds, noise = _bounds(asked, edge), _bound(asked, edge) * asked.contrasts.spread
         for place in chosen.tolist():
             parent = search.conjunctions.name(folded[place]) if place in folded else None
@@ -93,6 +96,8 @@ def _rows(search: Search, maxima: np.ndarray, searched: int, design: Design) -> 
                 "noise_high": noise[place] if np.isfinite(noise[place]) else None,
                 "searched": searched,
                 "p_adjusted": p[place],
+                "verdict": _verdict(asked, p[place], design.alpha),
+                "note": f"{WITHOUT}{search.conjunctions.name(because[place])}" if place in because else None,
             }
     for tested in halves(search, design.support):
         yield _tested_row(search, tested, design)
@@ -111,9 +116,17 @@ def _tested_row(search: Search, tested: Tested, design: Design) -> dict[str, Any
         "high": high[place],
         "searched": int(sum(one.judged.sum() for one in search.asked)),
         "p_adjusted": min(tested.p * tested.tests, 1.0),
+        "verdict": _verdict(asked, min(tested.p * tested.tests, 1.0), design.alpha),
         "note": f"{before:+.4f} on the half where it was found; tested on the other half, corrected for "
         f"{tested.tests} such tests",
     }
+
+
+def _verdict(asked: Asked, p: float, alpha: float) -> str:
+    """What a search says of a subgroup: it looks for those that fare worse, or differ where neither side is worse."""
+    if p > alpha:
+        return "inconclusive"
+    return "different" if asked.outcome.two_sided else "worse"
 
 
 def _place(search: Search, asked: Asked, place: int) -> Mapping[str, Any]:
