@@ -29,6 +29,7 @@ class Simulated:
     verdicts: pl.DataFrame
     curves: pl.DataFrame
     provenance: Mapping[str, str] = field(default_factory=dict)
+    findings: pl.DataFrame = field(default_factory=records.TABLES["findings"].empty)
 
 
 Simulate = Callable[..., Simulated]
