@@ -50,14 +50,26 @@ class SearchedAttribute:
             f"{self.name} {group}" if group[:2] in ("≤ ", "> ") else f"{self.name}={group}" for group in self.groups
         ]
 
-    def columns(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Whole numbers, int [r] each, that are equal for rows in the same groups."""
+    def columns(self, rows: np.ndarray) -> list[tuple[np.ndarray, int]]:
+        """Whole numbers from 0, int [r] each, that are equal for rows in the same groups, and how many there may be."""
         if self.code is not None:
-            return [self.code[rows]]
+            return [(self.code[rows] + 1, len(self.groups) + 1)]
         assert self.starts is not None and self.codes is not None
         masks = np.zeros((len(self.starts) - 1, len(self.groups)), dtype=bool)
         masks[np.repeat(np.arange(len(masks)), np.diff(self.starts)), self.codes] = True
-        return list(np.packbits(masks[rows], axis=1).T.astype(np.int64))
+        return [(column, 256) for column in np.packbits(masks[rows], axis=1).T.astype(np.int64)]
+
+    def take(self, rows: np.ndarray) -> SearchedAttribute:
+        """The attribute of some rows, int [r]."""
+        defined = None if self.defined is None else self.defined[rows]
+        if self.code is not None:
+            return SearchedAttribute(self.name, self.groups, self.code[rows], defined=defined)
+        assert self.starts is not None and self.codes is not None
+        count = np.diff(self.starts)[rows]
+        ends = np.cumsum(count)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count)
+        codes = self.codes[np.repeat(self.starts[:-1][rows], count) + within]
+        return SearchedAttribute(self.name, self.groups, None, np.concatenate([[0], ends]), codes, defined)
 
     @classmethod
     def of_masks(

@@ -5,6 +5,7 @@ visited depth first, and each row has the number of its cell: a product of codes
 time. Rows whose cell is below the support are dropped there, since no conjunction is larger than one that it is part
 of. Sums over all cells of a set of attributes are then one pass over its rows (`np.bincount`), whatever their number.
 Groups that overlap put a row into several cells; several groups of such an attribute may be part of one conjunction.
+Rows in the same groups are in the same conjunctions: where there are many, they are added up first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from evenhand.audit.subgroups.attributes import SearchedAttribute
+
+FEW_ROWS = 20_000
+"""Of so many rows the cells of all sets of attributes are kept: 16 bytes for each row and set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,7 @@ class Conjunctions:
         depth: the most groups of a conjunction.
         support: the fewest units.
         unit: int [R], codes of the resampling units; None: each row is its own.
+        count: float [R], how many units each row stands for; None: one.
 
     Example:
         >>> import numpy as np
@@ -71,9 +76,20 @@ class Conjunctions:
     depth: int
     support: int
     unit: np.ndarray | None = None
+    count: np.ndarray | None = None
 
     def walk(self) -> Iterator[Cells]:
-        """The conjunctions by sets of attributes, depth first; nothing of a set is kept when the next one comes."""
+        """The conjunctions by sets of attributes, depth first.
+
+        Of few rows the sets are kept for the next time; else nothing of a set is kept when the next one comes.
+        """
+        return iter(self._kept) if self.rows <= FEW_ROWS else self._walk()
+
+    @cached_property
+    def _kept(self) -> list[Cells]:
+        return list(self._walk())
+
+    def _walk(self) -> Iterator[Cells]:
         start = Cells((), np.empty((1, 0), dtype=np.int64), None, np.zeros(self.rows, dtype=np.int64), np.zeros(1))
         yield from self._below(start)
 
@@ -128,6 +144,9 @@ class Conjunctions:
 
     def _units(self, key: np.ndarray, rows: np.ndarray | None, cells: int) -> np.ndarray:
         """The number of units in each cell, int [C]."""
+        if self.count is not None:
+            own = self.count if rows is None else self.count[rows]
+            return np.bincount(key, own, cells).astype(np.int64)
         if self.unit is None:
             return np.bincount(key, minlength=cells)
         unit = self.unit if rows is None else self.unit[rows]
@@ -141,6 +160,14 @@ class Conjunctions:
             values: float [R, F], of each row; or [K, F], of each kind of rows.
             code: int [R], the kind of each row; then rows of one kind are counted, and only the counts multiplied.
         """
+        if self._condensed is not None:
+            condensed, pattern = self._condensed
+            if code is not None:
+                table = np.bincount(pattern * len(values) + code, minlength=condensed.rows * len(values))
+                return condensed.sums(table.reshape(condensed.rows, -1) @ values)
+            return condensed.sums(
+                np.stack([np.bincount(pattern, column, condensed.rows) for column in values.T], axis=1)
+            )
         parts = []
         for cells in self.walk():
             count = len(cells.items)
@@ -151,6 +178,33 @@ class Conjunctions:
                 columns = [np.bincount(cells.cell, cells.take(column), count) for column in values.T]
                 parts.append(np.stack(columns, axis=1) if columns else np.empty((count, 0)))
         return np.concatenate(parts) if parts else np.empty((0, values.shape[1]))
+
+    @cached_property
+    def _condensed(self) -> tuple[Conjunctions, np.ndarray] | None:
+        """The conjunctions of one row for each pattern of groups, and the pattern of each row; None if that is no gain.
+
+        With units of several rows, sums alone would not do.
+        """
+        if self.unit is not None or self.count is not None:
+            return None
+        first, pattern = self.patterns(np.arange(self.rows))
+        if 2 * len(first) > self.rows:
+            return None
+        attributes = tuple(attribute.take(first) for attribute in self.attributes)
+        count = np.bincount(pattern, minlength=len(first)).astype(float)
+        return Conjunctions(attributes, len(first), self.depth, self.support, count=count), pattern
+
+    def patterns(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first of the rows in the same groups, as positions among `rows`, int [P], and the pattern of each row."""
+        code, size = np.zeros(len(rows), dtype=np.int64), 1
+        for attribute in self.attributes:
+            for column, values in attribute.columns(rows):
+                if size > 2**62 // values:
+                    _, code = np.unique(code, return_inverse=True)
+                    size = int(code.max(initial=0)) + 1
+                code, size = code * values + column, size * values
+        _, first, pattern = np.unique(code, return_index=True, return_inverse=True)
+        return first, pattern
 
     def memberships(self, chosen: np.ndarray | None = None) -> csr_array:
         """Who is in which conjunction, [S, r] of 0 and 1, for some rows, int [r] ascending; None: all."""
@@ -172,18 +226,19 @@ class Conjunctions:
         return csr_array((ones, (np.concatenate(conjunction), np.concatenate(row))), shape=(start, width))
 
     @cached_property
-    def _visited(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """By conjunction its groups, int [S, depth] filled up with −1, its size, and which set of attributes it has."""
-        groups, sizes, sets = [], [], []
-        for place, cells in enumerate(self.walk()):
+    def _visited(self) -> tuple[np.ndarray, np.ndarray]:
+        """By conjunction its groups, int [S, depth] filled up with −1, and its size."""
+        if self._condensed is not None:
+            return self._condensed[0]._visited
+        groups, sizes = [], []
+        for cells in self.walk():
             filled = np.full((len(cells.items), self.depth), -1, dtype=np.int64)
             filled[:, : cells.items.shape[1]] = cells.items
             groups.append(filled)
             sizes.append(cells.size)
-            sets.append(np.full(len(filled), place))
         if not groups:
-            return np.empty((0, self.depth), dtype=np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
-        return np.concatenate(groups), np.concatenate(sizes), np.concatenate(sets)
+            return np.empty((0, self.depth), dtype=np.int64), np.empty(0, np.int64)
+        return np.concatenate(groups), np.concatenate(sizes)
 
     @property
     def items(self) -> np.ndarray:

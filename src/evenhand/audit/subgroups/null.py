@@ -141,13 +141,7 @@ def _by_pattern(conjunctions: Conjunctions, rows: np.ndarray) -> tuple[csr_array
 
     Rows that are in the same groups are in the same conjunctions, so that they are added first.
     """
-    code = np.zeros(len(rows), dtype=np.int64)
-    for attribute in conjunctions.attributes:
-        for column in attribute.columns(rows):
-            _, place = compact(column - column.min(initial=0))
-            _, code = compact(code * (int(place.max(initial=0)) + 1) + place)
-    first = np.zeros(int(code.max(initial=-1)) + 1, dtype=np.int64)
-    first[code[::-1]] = np.arange(len(rows))[::-1]
+    first, code = conjunctions.patterns(rows)
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
