@@ -96,7 +96,7 @@ def _rows(search: Search, maxima: np.ndarray, searched: int, design: Design) -> 
                 "noise_high": noise[place] if np.isfinite(noise[place]) else None,
                 "searched": searched,
                 "p_adjusted": p[place],
-                "verdict": _verdict(asked, p[place], design.alpha),
+                "verdict": _verdict(asked, float(p[place]), design.alpha),
                 "note": f"{WITHOUT}{search.conjunctions.name(because[place])}" if place in because else None,
             }
     for tested in halves(search, design.support):
