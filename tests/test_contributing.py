@@ -61,11 +61,11 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Measure], 
 
     def register(measure: Measure) -> None:
         monkeypatch.setitem(REGISTRIES[measure.kind], measure.name, measure)
-        known.cache_clear()
+        _registry.cache_clear()
 
     yield register
     monkeypatch.undo()
-    known.cache_clear()
+    _registry.cache_clear()
 
 
 def with_f1() -> Given:

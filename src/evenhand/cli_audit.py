@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from evenhand.cli_logs import OF_BOTH, OF_LOGS, audit_logs, one_table, refuse_others
-from evenhand.cli_options import Json, JudgedComparison, Prediction, SplitDesign, Task, Tool, margins_of, words_of
+from evenhand.cli_options import (
+    Json,
+    JudgedComparison,
+    Prediction,
+    SplitDesign,
+    Task,
+    Tool,
+    margins_of,
+    subgroups_of,
+    words_of,
+)
 from evenhand.cli_output import show
 from evenhand.errors import InputError
 
@@ -100,6 +110,14 @@ def audit(
         list[str] | None,
         typer.Option(metavar="[COL=]log|rank", help="compare logarithms of values, or their ranks; else their means"),
     ] = None,
+    subgroups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="depth=N,support=N",
+            help="search conjunctions of up to N groups and of at least N units for those that fare worse; cuts of "
+            "numeric attributes may follow: age=25:45:65, or age=4 for four classes",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
     as_json: Json = False,
 ) -> None:
@@ -156,6 +174,7 @@ def audit(
         more_is=words_of(more_is or []),
         range=range_,
         scale=words_of(scale or []),
+        subgroups=subgroups_of(subgroups),
         source=table.name,
     )
     if out is not None:

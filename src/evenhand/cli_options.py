@@ -217,6 +217,27 @@ def words_of(given: list[str]) -> str | dict[str, str] | None:
     return words or None
 
 
+def subgroups_of(text: str | None) -> dict[str, Any] | None:
+    """Return what is searched for, from a text such as `depth=3,support=50,age=25:45:65,income=4`."""
+    if text is None:
+        return None
+    found: dict[str, Any] = {}
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        key, _, value = part.partition("=")
+        try:
+            if key in ("depth", "support"):
+                found[key] = int(value)
+            else:
+                cuts = found.setdefault("cuts", {})
+                cuts[key] = [float(end) for end in value.split(":")] if ":" in value else int(value)
+        except ValueError:
+            raise InputError(
+                "--subgroups takes depth=N,support=N and cuts of numeric attributes, such as age=25:45:65 or age=4, "
+                f"not {part!r}"
+            ) from None
+    return found
+
+
 def cluster_of(given: list[str]) -> dict[str, str]:
     """Return the options of a cluster, from texts such as `partition=gpu`."""
     options = {}

@@ -19,7 +19,7 @@ sys.path.extend([str(Path(__file__).parents[1]), str(Path(__file__).parents[1] /
 from evenhand.audit.record_tables import COMPUTED
 from evenhand.audit.results import Results
 from evenhand.audit.table_differences import differences
-from golden.golden_records import CASES
+from golden.golden_records import CASES, SEARCHED
 
 FROZEN = Path(__file__).parent / "frozen"
 
@@ -27,7 +27,12 @@ FROZEN = Path(__file__).parent / "frozen"
 def computed(case: str) -> dict[str, pl.DataFrame]:
     """The tables that the audit makes of a case."""
     results = Results.compute(**CASES[case]())
-    return {name: getattr(results, name) for name in COMPUTED}
+    return {name: getattr(results, name) for name in names(case)}
+
+
+def names(case: str) -> list[str]:
+    """The tables that the audit computes of a case: findings of those only in which subgroups are searched."""
+    return [name for name in COMPUTED if name != "findings" or case in SEARCHED]
 
 
 def place(case: str, table: str, folder: Path = FROZEN) -> Path:

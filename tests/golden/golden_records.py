@@ -17,7 +17,14 @@ import pool_records
 import probe_records
 import small_records
 from evenhand import records
-from evenhand.audit.design import AskedDesign, DeclaredMeasure, Design, RegressionDesign, SettingDesign
+from evenhand.audit.design import (
+    AskedDesign,
+    DeclaredMeasure,
+    Design,
+    RegressionDesign,
+    SettingDesign,
+    SubgroupsDesign,
+)
 from evenhand.records.prompts import CONTENT_FREE
 from small_records import examples, predictions, several, study, trials
 
@@ -26,6 +33,8 @@ Given = dict[str, Any]
 
 CASES: dict[str, Callable[[], Given]] = {}
 """What makes each case's records, by its name."""
+SEARCHED = ("subgroups", "subgroups_of_units")
+"""The cases in which subgroups are searched."""
 
 MARGINS = {"default": 0.05, "calibration_error_squared": 0.01}
 
@@ -78,6 +87,43 @@ def overlapping_groups() -> Given:
             frames.append(predictions(f"{method}-{seed}", range(n), positive(score)))
     tables = examples(list(label), {"who": who, "region": region}), trials(uses), pl.concat(frames)
     return given(tables, fixed(["full", "lora", "base"], setting={"references": ("full", "base")}))
+
+
+@case
+def subgroups() -> Given:
+    """Two methods, one of which is worse where two attributes meet; groups that overlap, and ages."""
+    rng = np.random.default_rng(11)
+    n, label = 400, rng.integers(0, 2, 400)
+    inside = rng.random((n, 2)) < 0.5
+    who = [[name for name, yes in zip("ab", row, strict=True) if yes] for row in inside]
+    sex, age = rng.choice(["f", "m"], n), rng.integers(18, 70, n)
+    harmed = inside[:, 0] & (sex == "f")
+    ease, uses, frames = rng.normal(size=n), [], []
+    for seed in range(3):
+        for method, harm in (("full", 0.0), ("lora", 1.6)):
+            score = (1.2 - harm * harmed) * (2 * label - 1) + ease + 0.2 * rng.normal(size=n)
+            uses.append((method, seed))
+            frames.append(predictions(f"{method}-{seed}", range(n), positive(score)))
+    attributes = {"who": who, "sex": [[one] for one in sex], "age": [[str(one)] for one in age]}
+    tables = examples(list(label), attributes), trials(uses), pl.concat(frames)
+    searched = SubgroupsDesign(depth=3, support=30, cuts={"age": (30.0, 50.0)})
+    return given(tables, fixed(subgroups=searched, gaps=True, measures=("accuracy", "selection_rate")))
+
+
+@case
+def subgroups_of_units() -> Given:
+    """Gaps of one model in weighted examples of which three are a unit; an attribute that does not exist for some."""
+    rng = np.random.default_rng(12)
+    n, label = 300, rng.integers(0, 2, 300)
+    ease = np.repeat(rng.normal(size=n // 3), 3)
+    who = [None if draw < 0.15 else ["a"] if draw < 0.6 else ["b"] for draw in rng.random(n)]
+    place = [[str(name)] for name in rng.choice(["x", "y", "z"], n)]
+    score = 1.1 * (2 * label - 1) + ease
+    unit = [f"u{row // 3}" for row in range(n)]
+    table = examples(list(label), {"who": who, "place": place}, weight=rng.uniform(0.5, 3.0, n), unit=unit)
+    told = predictions("full-0", range(n), positive(score))
+    chosen = fixed(["full"], setting={"references": ()}, subgroups=SubgroupsDesign(depth=2, support=10))
+    return given((table, trials([("full", 0)]), told), chosen)
 
 
 @case

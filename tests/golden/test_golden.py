@@ -13,7 +13,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from evenhand.audit.record_tables import COMPUTED
 from evenhand.audit.table_differences import differences
 from evenhand.audit.verification import verify
 from golden import freeze
@@ -34,7 +33,7 @@ def test_the_audit_computes_what_was_frozen(case):
 
 def test_what_is_frozen_are_the_tables_of_the_cases():
     assert {path.name for path in freeze.FROZEN.iterdir()} == {
-        freeze.place(case, name).name for case in CASES for name in COMPUTED
+        freeze.place(case, name).name for case in CASES for name in freeze.names(case)
     }
 
 
@@ -46,13 +45,13 @@ def test_an_audit_repeats_itself_in_another_process(tmp_path):
         command = [sys.executable, str(FREEZE), "options", "--to", str(tmp_path / seed)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
         assert done.returncode == 0, done.stderr
-    for name in COMPUTED:
+    for name in freeze.names("options"):
         one, other = (pl.read_parquet(freeze.place("options", name, tmp_path / seed)) for seed in ("1", "2"))
         assert one.equals(other), name
         assert len(one) or name == "curves"
 
 
-@pytest.mark.parametrize("case", ["a_method_that_failed", "options"])
+@pytest.mark.parametrize("case", ["a_method_that_failed", "options", "subgroups"])
 def test_an_audit_is_the_same_on_a_processor_without_wide_vectors(case, tmp_path):
     """NumPy's exponentials differ there in their last digits; neither draws nor notes may."""
     narrow = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR AVX512F AVX512CD AVX512_SKX"}
@@ -62,7 +61,7 @@ def test_an_audit_is_the_same_on_a_processor_without_wide_vectors(case, tmp_path
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
     here = freeze.computed(case)
-    for name in COMPUTED:
+    for name in freeze.names(case):
         there = pl.read_parquet(freeze.place(case, name, tmp_path))
         assert list(differences(name, there, here[name])) == [], name
 
@@ -71,7 +70,7 @@ def test_a_folder_that_another_machine_saved_is_verified():
     """Its files are those that were saved there, and its tables are computed here again; see tiny.yaml."""
     found = verify(FREEZE.parent / "study")
     assert found.differences == () and found.notes == ()
-    assert found.files == 12 and all(found.rows[name] for name in COMPUTED)
+    assert found.files == 12 and list(found.rows) == freeze.names("options") and all(found.rows.values())
 
 
 def changed(before: pl.DataFrame, row: int, column: str, value: object) -> pl.DataFrame:

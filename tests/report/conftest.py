@@ -31,6 +31,7 @@ class Simulated:
     provenance: Mapping[str, str] = field(default_factory=dict)
     values: pl.DataFrame = field(default_factory=records.TABLES["values"].empty)
     looks: pl.DataFrame = field(default_factory=records.TABLES["looks"].empty)
+    findings: pl.DataFrame = field(default_factory=records.TABLES["findings"].empty)
 
 
 Simulate = Callable[..., Simulated]

@@ -84,7 +84,7 @@ def across_settings(
             judging = [contrast for contrast in settings if contrast.judged]
             runs = min((contrast.contrast.runs for contrast in judging), default=0)
             single = any(contrast.contrast.single for contrast in judging)
-            scope = scope_of(settings[0].comparison, runs, single)
+            scope = scope_of(settings[0].comparison.reference, runs, single)
             unseen = _unseen(judging)
             notes = [*_notes(settings, mean, design), *_once(same[place]), *(unseen.notes if unseen else [])]
             yield pooled_row(settings[0], mean, size, len(judging), scope, notes, design, unseen)

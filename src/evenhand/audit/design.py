@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -280,6 +281,31 @@ class DeclaredMeasure(Spec):
         return f'the {"column" if self.kind == "values" else "metric"} "{self.name}"'
 
 
+class SubgroupsDesign(Spec):
+    """Which conjunctions of groups are searched for one that fares worse.
+
+    Attributes:
+        depth: the most groups of a conjunction.
+        support: the fewest resampling units of one.
+        cuts: by numeric attribute the number of classes of about equal size, or the upper ends of all classes but the
+            last.
+    """
+
+    depth: int = Field(default=3, ge=1, le=6)
+    support: int = Field(default=50, ge=2)
+    cuts: dict[str, int | tuple[float, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _cuts_ascend(self) -> SubgroupsDesign:
+        for name, cuts in self.cuts.items():
+            if isinstance(cuts, int):
+                if cuts < 2:
+                    raise ValueError(f"cuts.{name}: a number of classes is 2 or more, not {cuts}")
+            elif not cuts or any(high <= low for low, high in pairwise(cuts)):
+                raise ValueError(f"cuts.{name}: the ends of classes ascend, such as [30, 50], not {list(cuts)}")
+        return self
+
+
 class MarginChange(Spec):
     """A declaration or change of margins with its date; a margin is worth most if declared before looking."""
 
@@ -336,6 +362,7 @@ class Design(Spec):
         source: where the records came from: a study's name or a table's file name.
         figure: what the results are drawn as besides the report's own charts, in that order.
         looks: of a study that adds seeds until it is decided; alpha is then the level of all looks together.
+        subgroups: which conjunctions of groups are searched; None: none.
     """
 
     settings: dict[str, SettingDesign]
@@ -351,3 +378,4 @@ class Design(Spec):
     source: str = ""
     figure: Figures = ()
     looks: LooksDesign | None = None
+    subgroups: SubgroupsDesign | None = None

@@ -14,6 +14,7 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.policy import Limit, Policy, VerdictRule, Waiver, Where, check_names
 from evenhand.errors import InputError
+from evenhand.records.schemas import MAX_T
 from evenhand.stats.multiplicity import holm
 
 Outcome = Literal["failed", "waived", "inconclusive", "not judged", "passed"]
@@ -103,6 +104,7 @@ def judge(
     alpha: float = 0.05,
     strict: bool = False,
     today: date | None = None,
+    findings: pl.DataFrame | None = None,
 ) -> Answer:
     """Hold results against a policy.
 
@@ -112,6 +114,8 @@ def judge(
         alpha: the one-sided level of a family of verdicts.
         strict: hold `worse` to alpha over all families together (Holm 1979), instead of over each.
         today: the day on which waivers are looked at; the current one unless given.
+        findings: the table of subgroups that were searched, if any were. Those that fare worse fail the gate unless the
+            policy lets them pass; rules and waivers know them by the attribute `subgroup`.
 
     Raises:
         InputError: nothing can be decided: the policy names what the results lack, or nothing was judged at all.
@@ -127,22 +131,46 @@ def judge(
         >>> judge(results.verdicts, results.estimates, Policy()).passed
         False
     """
-    _check_policy(policy, verdicts, estimates)
+    found = _worse_subgroups(findings)
+    _check_policy(policy, verdicts, estimates, found)
     given = verdicts.drop_nulls("verdict")
-    if given.is_empty() and not policy.limits:
+    if given.is_empty() and not policy.limits and not found:
         raise InputError(
             "nothing was compared, so there is no verdict to pass or fail; give groups, or name a reference method"
         )
-    if given["low"].null_count() == len(given) and not policy.limits:
+    if given["low"].null_count() == len(given) and not policy.limits and not found:
         reasons = given["note"].drop_nulls()
         because = f" ({reasons[0]})" if len(reasons) else ""
         raise InputError(f"none of the {len(given)} comparisons could be judged{because}, so there is nothing to pass")
     families = _families(given)
     kept = _holm(families, alpha) if strict else None
-    findings = [_of_verdict(row, policy, kept, alpha) for row in given.iter_rows(named=True)]
-    findings += [each for limit in policy.limits for each in _of_limit(limit, estimates, policy)]
+    held = [_of_verdict(row, policy, kept, alpha) for row in given.iter_rows(named=True)]
+    held += [each for limit in policy.limits for each in _of_limit(limit, estimates, policy)]
+    held += [_of_subgroup(row, policy) for row in found]
     day = today or date.today()
-    return Answer([_waived(finding, policy.waivers, day) for finding in findings], len(families), alpha, strict)
+    return Answer([_waived(finding, policy.waivers, day) for finding in held], len(families), alpha, strict)
+
+
+SUBGROUP = "subgroup"
+"""What policies call the attribute of a conjunction of groups."""
+
+
+def _worse_subgroups(findings: pl.DataFrame | None) -> list[Mapping[str, Any]]:
+    """The subgroups that a search found to fare worse, as rows of verdicts; without those that fold under another."""
+    if findings is None or findings.is_empty():
+        return []
+    worse = findings.filter(pl.col("parent").is_null(), selection=MAX_T, verdict="worse")
+    return [
+        {**row, "attribute": SUBGROUP, "group": row["subgroup"], "contrast": row["value"]}
+        for row in worse.iter_rows(named=True)
+    ]
+
+
+def _of_subgroup(row: Mapping[str, Any], policy: Policy) -> Finding:
+    """Whether a subgroup that fares worse closes the gate."""
+    rule = next((rule for rule in policy.rules if rule.covers(row)), None)
+    passes = policy.findings == "pass" if rule is None else "worse" in rule.passing
+    return Finding(row, "passed" if passes else "failed", fails=not passes)
 
 
 def expected_false_alarms(verdicts: pl.DataFrame, alpha: float) -> tuple[int, float]:
@@ -239,12 +267,16 @@ def _waived(finding: Finding, waivers: Sequence[Waiver], day: date) -> Finding:
     return finding
 
 
-def _check_policy(policy: Policy, verdicts: pl.DataFrame, estimates: pl.DataFrame) -> None:
+def _check_policy(
+    policy: Policy, verdicts: pl.DataFrame, estimates: pl.DataFrame, found: Sequence[Mapping[str, Any]]
+) -> None:
     """Raise InputError for names that the results lack, and for parts of the policy that are about nothing."""
     from evenhand.audit.measures import known
 
     names = {column: {*verdicts[column].drop_nulls(), *estimates[column].drop_nulls()} for column in Where.model_fields}
     names["measure"] |= set(known())
+    for column in Where.model_fields:
+        names[column] |= {row[column] for row in found} - {None}
     parts: list[tuple[str, Where]] = [
         *((f"rules.{rank}", rule) for rank, rule in enumerate(policy.rules)),
         *((f"limits.{rank}", limit) for rank, limit in enumerate(policy.limits)),
@@ -255,7 +287,8 @@ def _check_policy(policy: Policy, verdicts: pl.DataFrame, estimates: pl.DataFram
         if isinstance(part, Waiver):
             continue
         table = estimates if isinstance(part, Limit) else verdicts.drop_nulls("verdict")
-        if not any(part.covers(row) for row in table.iter_rows(named=True)):
+        rows = (*table.iter_rows(named=True), *(() if isinstance(part, Limit) else found))
+        if not any(part.covers(row) for row in rows):
             what = "estimates" if isinstance(part, Limit) else "verdicts"
             named = "".join(f" --measure {name}" for name in part.measure)
             raise InputError(

@@ -88,7 +88,7 @@ def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[d
         runs = max(contrast.runs for contrast in contrasts)
         values: dict[str, Any] = {
             "runs": runs,
-            "scope": scope_of(about.comparison, runs, any(contrast.single for contrast in contrasts)),
+            "scope": scope_of(about.comparison.reference, runs, any(contrast.single for contrast in contrasts)),
             "verdict": word if about.comparison.decides else None,
         }
         values["disparity"] = "widens" if widening else "undecided"

@@ -151,6 +151,7 @@ class Policy(Spec):
         passing: in YAML `pass`: the verdicts that pass where no rule says otherwise.
         inconclusive: what to do with rows that are inconclusive where no rule says otherwise.
         gap_gains: what a gap change counts as that is `better`: a group seems to gain where another one lost.
+        findings: what to do with subgroups that a search found to fare worse.
         rules: the first that covers a row decides about it.
         limits: absolute limits.
         waivers: what may fail for the time being.
@@ -166,6 +167,7 @@ class Policy(Spec):
     passing: Names = Field(default=PASSING, alias="pass")
     inconclusive: Literal["pass", "fail"] = "pass"
     gap_gains: Literal["pass", "inconclusive"] = "inconclusive"
+    findings: Literal["pass", "fail"] = "fail"
     rules: tuple[VerdictRule, ...] = ()
     limits: tuple[Limit, ...] = ()
     waivers: tuple[Waiver, ...] = ()
@@ -191,7 +193,12 @@ class Policy(Spec):
         passing = [word for word in VERDICTS if word not in fail and word != "inconclusive"]
         undecided = "fail" if "inconclusive" in fail else "pass"
         return cls(
-            **{"pass": passing, "inconclusive": undecided, "gap_gains": "inconclusive" if "better" in fail else "pass"}
+            **{
+                "pass": passing,
+                "inconclusive": undecided,
+                "gap_gains": "inconclusive" if "better" in fail else "pass",
+                "findings": "fail" if "worse" in fail else "pass",
+            }
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import SettingDesign
+from evenhand.audit.design import Design, SettingDesign
 from evenhand.errors import InputError, did_you_mean
 
 
@@ -39,6 +39,7 @@ STORED: Mapping[str, StoredTable] = {
         StoredTable("verdicts"),
         StoredTable("curves"),
         StoredTable("looks", optional=True),
+        StoredTable("findings", optional=True),
         StoredTable("members", optional=True),
         StoredTable("scores", optional=True),
         StoredTable("values", optional=True, left_by=lambda setting: setting.kind == "sft"),
@@ -52,13 +53,29 @@ STORED: Mapping[str, StoredTable] = {
 """Every table of results by name. A new kind of records is one line here."""
 
 COMPUTED = ("estimates", "verdicts", "curves")
-"""The tables that an audit computes from the others."""
+"""The tables that every audit computes from the others."""
 
 LOOKS = "looks"
 """The table of what each look said, which is computed where a study adds seeds until it is decided."""
 
-RECORDS = tuple(name for name in STORED if name not in (*COMPUTED, LOOKS))
+FINDINGS = "findings"
+"""The table of the subgroups that fare worst, which is computed where subgroups are searched."""
+
+RECORDS = tuple(name for name in STORED if name not in (*COMPUTED, LOOKS, FINDINGS))
 """The tables that are audited."""
+
+
+def computed_tables(design: Design) -> tuple[str, ...]:
+    """The tables that an audit of this design computes.
+
+    Example:
+        >>> from evenhand.audit.design import Design
+        >>> computed_tables(Design(settings={}))
+        ('estimates', 'verdicts', 'curves')
+    """
+    looks = () if design.looks is None else (LOOKS,)
+    return (*COMPUTED, *looks, *(() if design.subgroups is None else (FINDINGS,)))
+
 
 BY_TRIAL = tuple(name for name, table in STORED.items() if table.left_by is not None)
 """The tables whose rows a trial writes to its own folder."""

@@ -23,7 +23,7 @@ from evenhand.audit.measures import check_design, declaring
 from evenhand.audit.membership.pool import Attack, attacked
 from evenhand.audit.policy import Policy
 from evenhand.audit.reading import Assessment, assess
-from evenhand.audit.record_tables import COMPUTED, LOOKS, RECORDS, RecordTables
+from evenhand.audit.record_tables import COMPUTED, FINDINGS, LOOKS, RECORDS, RecordTables
 from evenhand.errors import InputError, did_you_mean
 from evenhand.visible_text import visible
 
@@ -109,6 +109,11 @@ class Results:
     def looks(self) -> pl.DataFrame:
         """What each look at a study that adds seeds until it is decided said; empty for other studies."""
         return self.tables["looks"]
+
+    @property
+    def findings(self) -> pl.DataFrame:
+        """The subgroups that fare worst, where conjunctions of groups were searched; else empty."""
+        return self.tables["findings"]
 
     @property
     def predictions(self) -> pl.DataFrame:
@@ -272,7 +277,7 @@ class Results:
         Args:
             kind: `verdicts`, `across` (settings), `accuracy`, `disparities`, `plane` (methods by accuracy and
                 disparity), `harm` (that is detectable), `reliability`, `thresholds`, `roc`, `shares`, `answers`,
-                `benchmarks`, `probes` or (group) `sizes`.
+                `benchmarks`, `probes`, `values`, `mean_calibration`, `subgroups` or (group) `sizes`.
             which: what is drawn, where it need not be the first: `setting`, `split`, `attribute`, and further keywords
                 of the functions in `evenhand.report.charts`.
 
@@ -322,7 +327,14 @@ class Results:
                 "the same examples the same ids"
             )
         asked = policy or Policy.failing_on(["worse"])
-        return judge(self.verdicts, self.estimates, asked, alpha=self.design.alpha, strict=strict)
+        return judge(
+            self.verdicts,
+            self.estimates,
+            asked,
+            alpha=self.design.alpha,
+            strict=strict,
+            findings=None if self.design.subgroups is None else self.findings,
+        )
 
     def failed(self, fail_on: Iterable[str] = ("worse",)) -> pl.DataFrame:
         """The rows of `verdicts` whose verdict is one of these; none when the gate is passed.
@@ -348,6 +360,7 @@ class Results:
             "estimates": _rows(self.estimates),
             "curves": _rows(self.curves),
             **({} if self.design.looks is None else {"looks": _rows(self.looks)}),
+            **({} if self.design.subgroups is None else {"findings": _rows(self.findings)}),
             "trials": _rows(self.trials),
             "provenance": dict(self.provenance),
         }
@@ -389,7 +402,7 @@ class Results:
 def _audited(tables: Mapping[str, pl.DataFrame], design: Design) -> dict[str, pl.DataFrame]:
     """Valid record tables with the tables that follow from them."""
     check_design(design)
-    complete = {name: records.TABLES[name].empty() for name in (*RECORDS, LOOKS)} | dict(tables)
+    complete = {name: records.TABLES[name].empty() for name in (*RECORDS, LOOKS, FINDINGS)} | dict(tables)
     attacks: Mapping[str, Attack] = {}
     if "scores" not in tables and any(setting.membership for setting in design.settings.values()):
         pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design)
@@ -405,7 +418,17 @@ def _audited(tables: Mapping[str, pl.DataFrame], design: Design) -> dict[str, pl
     assessments = audit(complete, design)
     for name in COMPUTED:
         complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
-    return complete
+    return complete | {"findings": _findings(complete, design)}
+
+
+def _findings(tables: Mapping[str, pl.DataFrame], design: Design) -> pl.DataFrame:
+    """The subgroups that fare worst, where the design asks for a search; else none."""
+    if design.subgroups is None:
+        return records.TABLES["findings"].empty()
+    from evenhand.audit.kinds.prediction_tables import evaluations
+    from evenhand.audit.subgroups.findings import findings
+
+    return findings(evaluations(tables["examples"], tables["trials"], tables["predictions"], design), design)
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:

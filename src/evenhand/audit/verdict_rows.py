@@ -87,7 +87,7 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     values: dict[str, Any] = {
         "contrast": contrast.estimate,
         "runs": contrast.runs,
-        "scope": scope_of(comparison, contrast.runs or contrast.planned, contrast.single),
+        "scope": scope_of(comparison.reference, contrast.runs or contrast.planned, contrast.single),
     }
     interval, bounds = contrast.interval, contrast.bounds(family.level)
     if interval is None or bounds is None:
@@ -170,13 +170,13 @@ def margin_left(margin: float | None, unseen: Unseen | None) -> float | None:
     return left if left > 0 and not unseen.few else None
 
 
-def scope_of(comparison: Comparison, runs: int, single: bool = False) -> str:
+def scope_of(reference: str | None, runs: int, single: bool = False) -> str:
     """What a comparison of so many runs is about; `single` where one model is compared with each of them."""
     if single:
         return ONE_AGAINST_SEVERAL
     if runs != 1:
         return THE_METHODS
-    return schemas.ONE_MODEL if comparison.reference is None else TWO_MODELS
+    return schemas.ONE_MODEL if reference is None else TWO_MODELS
 
 
 def pooled_row(

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from evenhand.audit.record_tables import COMPUTED, LOOKS
+from evenhand.audit.record_tables import computed_tables
 from evenhand.audit.results import Results
 from evenhand.audit.results_folder import AUDIT, content_hash, load_saved
 from evenhand.audit.table_differences import differences
@@ -69,7 +69,7 @@ def verify(folder: str | Path) -> Verification:
         )
         return Verification(len(saved.contents), {}, (), tuple(notes))
     again = results.audited_again()
-    computed = COMPUTED if results.design.looks is None else (*COMPUTED, LOOKS)
+    computed = computed_tables(results.design)
     for name in computed:
         found += [f"{name}: {each}" for each in differences(name, results.tables[name], again.tables[name])]
     return Verification(

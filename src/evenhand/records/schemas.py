@@ -53,6 +53,8 @@ DISPARITIES = ("reversed", "widens", "narrows", "undecided")
 VERDICTS = ("worse", "better", "different", "equivalent", "not worse", "inconclusive")
 DECIDED, OPEN, FUTILE, TOO_FEW_RUNS, NOT_JUDGED = "decided", "open", "futile", "too few runs", "not judged"
 LOOK_STATES = (DECIDED, OPEN, FUTILE, TOO_FEW_RUNS, NOT_JUDGED)
+MAX_T, HALVES = "max T", "halves"
+"""How the p-values of `findings` pay for a search."""
 STATUS = ("done", "failed")
 ROLES = ("study", "tuning", "pool")
 
@@ -291,25 +293,45 @@ TABLES: dict[str, Table] = {
         _table(
             "findings",
             {
+                # How the search is paid for: simultaneous over all that was searched, or a test on unseen units.
+                "selection": _TEXT,
                 "comparison": _TEXT,
                 "against": _TEXT,
+                "scope": _TEXT,
+                "disparity": _TEXT,
                 "setting": _TEXT,
                 "split": _TEXT,
                 "measure": _TEXT,
+                "class": _TEXT,
+                "condition": _TEXT,
+                "correction": _TEXT,
                 "subgroup": _TEXT,
+                "parent": _TEXT,
+                "drivers": LISTS,
                 "method": _TEXT,
                 "reference": _TEXT,
                 "value": _REAL,
                 "low": _REAL,
                 "high": _REAL,
+                # What the largest of all contrasts reaches by chance at this size.
+                "noise_high": _REAL,
                 "n": _INT,
                 "searched": _INT,
                 "p_adjusted": _REAL,
+                "verdict": _TEXT,
                 "note": _TEXT,
             },
-            nullable="against reference value low high p_adjusted note",
-            key="comparison against setting split measure subgroup method reference",
-            words={"comparison": COMPARISONS},
+            nullable="against disparity parent drivers reference value low high noise_high p_adjusted note",
+            null=_PLACE - {"attribute", "group"},
+            key="selection comparison against setting split measure class condition correction subgroup method "
+            "reference",
+            words={
+                "selection": (MAX_T, HALVES),
+                "comparison": COMPARISONS,
+                "scope": SCOPES,
+                "disparity": DISPARITIES,
+                "verdict": ("worse", "different", "inconclusive"),
+            },
         ),
         _table(
             "looks",

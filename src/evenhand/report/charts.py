@@ -22,6 +22,7 @@ from evenhand.report.probes import probes_chart
 from evenhand.report.reliability import reliability_chart
 from evenhand.report.roc import roc_chart
 from evenhand.report.sizes import group_size_chart
+from evenhand.report.subgroups import subgroup_chart
 from evenhand.report.thresholds import threshold_chart
 from evenhand.report.translations import shares_chart
 from evenhand.report.vega import vega_lite_version
@@ -43,6 +44,7 @@ __all__ = [
     "roc_chart",
     "save",
     "shares_chart",
+    "subgroup_chart",
     "threshold_chart",
     "to_svg",
     "vega_lite_version",

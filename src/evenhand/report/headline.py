@@ -22,6 +22,7 @@ from evenhand.report.membership_sentences import area_sentence, membership_lines
 from evenhand.report.method_pairs import Pair, merged, pairs_of, worst_first
 from evenhand.report.method_sentences import sentence
 from evenhand.report.reportable import Reportable, levels
+from evenhand.report.subgroups import finding_lines, finding_sentence
 
 MOST = 8
 """The most lines of a headline."""
@@ -38,10 +39,11 @@ def headline(results: Reportable) -> list[str]:
        missed or is excluded. Means over settings come first, then what is harmful, the most harmful first. It is about
        what was asked for besides predictions (membership, translations, prompts, benchmarks, probes), else about
        predictions, accuracy first. Where not all fit, methods without harm share a line; the rest is counted.
-    3. What the answers are about, where that is less than a reader may think: single models, collapsed runs,
+    3. The subgroup that fares worst, where conjunctions of groups were searched and one survives the search.
+    4. What the answers are about, where that is less than a reader may think: single models, collapsed runs,
        comparisons that could not be made.
 
-    At most three lines are doubts (1 and 3). `details` has everything else.
+    At most three lines are doubts (1 and 4). `details` has everything else.
 
     Example:
         >>> import polars as pl, evenhand
@@ -75,6 +77,7 @@ def details(results: Reportable) -> list[str]:
         *scope_lines(verdicts, results.trials, design),
         *collapsed_lines(verdicts, design),
         *disparity_lines(verdicts, design),
+        *finding_lines(results),
         *membership_lines(levels(results), verdicts, design),
         *detectable_lines(results.curves, design),
         *false_alarm_lines(verdicts, design),
@@ -97,10 +100,13 @@ def _composed(results: Reportable) -> _Headline:
     if not judged:
         nothing = NOTHING_TO_COMPARE if results.verdicts.is_empty() else "Nothing could be judged."
         return _Headline([*doubt.before, nothing, *doubt.after], [])
-    chosen, left = _chosen(judged, MOST - len(doubt.before) - len(doubt.after))
+    finding = finding_sentence(results)
+    subgroup = [] if finding is None else [finding]
+    chosen, left = _chosen(judged, MOST - len(doubt.before) - len(doubt.after) - len(subgroup))
     several = len(results.design.settings) > 1
     lines = [_line(pair, results, several) for pair in chosen]
     lines += [_rest(left, several)] if left else []
+    lines += subgroup
     return _Headline([*doubt.before, *lines, *doubt.after], [pair for pair in left if pair.harmed])
 
 

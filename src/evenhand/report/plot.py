@@ -30,6 +30,7 @@ CHARTS: Mapping[str, Drawing] = {
     "probes": (charts.probes_chart, levels),
     "values": (charts.numbers_chart, levels),
     "mean_calibration": (charts.mean_calibration_chart, lambda results: results.curves),
+    "subgroups": (charts.subgroup_chart, lambda results: results.findings),
     "sizes": (charts.group_size_chart, lambda results: results.examples),
 }
 """The kinds of charts, with the functions of `evenhand.report.charts` that draw them."""

@@ -27,6 +27,7 @@ from evenhand.report.reliability import reliability_blocks
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.roc import roc_blocks
 from evenhand.report.sizes import size_blocks, size_grids
+from evenhand.report.subgroups import subgroup_blocks, subgroup_grids, subgroup_lines
 from evenhand.report.tables import Grid, estimate_grids
 from evenhand.report.thresholds import threshold_blocks, threshold_grids
 from evenhand.report.translations import translation_blocks
@@ -142,6 +143,20 @@ def _always(results: Reportable) -> bool:
 
 SECTIONS = (
     Section("looks", "Looks", "Looks at the study", ABOUT_LOOKS, tables=look_grids),
+    Section(
+        "subgroups",
+        "Subgroups",
+        "Which people, exactly",
+        "All conjunctions of groups were searched for one that fares worse: than the rest (<em>gap</em>), with a "
+        "method than with its reference (<em>change</em>), or in how that gap changes. The worst of so many looks bad "
+        "by chance alone, so each is compared with the worst of as many where nothing is there: what stays inside the "
+        "grey band of the chart is what a search finds anyway. P-values and intervals hold over everything that was "
+        "searched. A subgroup that adds nothing to a larger one folds under it; <em>driven by</em> divides its "
+        "contrast among its groups (Shapley values).",
+        subgroup_blocks,
+        subgroup_grids,
+        subgroup_lines,
+    ),
     Section(
         "harm",
         "Detectable harm",

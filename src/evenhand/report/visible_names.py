@@ -24,6 +24,7 @@ class _Visible:
     verdicts: pl.DataFrame
     curves: pl.DataFrame
     looks: pl.DataFrame
+    findings: pl.DataFrame
     provenance: Mapping[str, str]
 
 
@@ -42,6 +43,7 @@ def with_visible_names(results: Reportable) -> Reportable:
         verdicts=_shown_frame(results.verdicts),
         curves=_shown_frame(results.curves),
         looks=_shown_frame(results.looks),
+        findings=_shown_frame(results.findings),
         provenance={visible(key): visible(text, keep="\n\t") for key, text in results.provenance.items()},
     )
 

@@ -86,6 +86,7 @@ class Plan:
             figure=self.study.figure,
             declared=RESPONSES if any(prepared.kind == "sft" for prepared in self.settings.values()) else (),
             looks=until.design(self.looks) if until is not None and self.looks else None,
+            subgroups=self.study.subgroups,
         )
 
     def _continued(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from evenhand.audit.design import Figures, MarginChange
+from evenhand.audit.design import Figures, MarginChange, SubgroupsDesign
 from evenhand.audit.measures import check_figures, check_margins, check_measures, declaring, is_selected
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean, shortened
@@ -47,6 +47,7 @@ class StudySpec(Spec):
             none.
         thresholds: whether rates are computed at every threshold on the probability, where there are two classes.
         margins: by measure, `default` for measures on a 0–1 scale: the largest contrast that is declared harmless.
+        subgroups: which conjunctions of groups are searched for one that fares worse; None: none.
         trackers: experiment trackers that training curves and results are sent to, see `evenhand.study.trackers`.
         figure: figures to draw besides the report's own charts: one figure, or a list of them.
         until_decided: of a study whose seeds are `{until: decided}`, the planned looks; its settings then have the most
@@ -64,6 +65,7 @@ class StudySpec(Spec):
     comparison: Literal["gap"] | None = None
     thresholds: bool = False
     margins: dict[str, float] = Field(default_factory=dict)
+    subgroups: SubgroupsDesign | None = None
     trackers: tuple[str, ...] = ()
     figure: Figures = ()
     until_decided: UntilDecided | None = None

@@ -138,6 +138,11 @@ class UntilDecided(Spec):
                     f"seeds until decided need a margin for {name}, such as margins: {{{name}: 0.02}}: without one, a "
                     "comparison without harm is never decided"
                 )
+        if study.subgroups is not None:
+            raise InputError(
+                "subgroups: a search at every look would need a level of its own; give this study a number of seeds, or "
+                "search in an audit of its predictions"
+            )
         for name, setting in study.settings.items():
             self._check_setting(name, setting, study.comparison == "gap")
 

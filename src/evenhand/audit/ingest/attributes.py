@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from evenhand.audit.ingest.columns import Columns
+from evenhand.audit.subgroups.attributes import CLASSES, Cuts, classes, numbers_of
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.groups import MISSING
 from evenhand.tables.values import is_quantity
@@ -53,16 +54,19 @@ class TableGroups:
         return self.text[rows].reshape((-1, 1)).arr.to_list() if self.lists is None else self.lists[rows]
 
 
-def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, TableGroups]:
+def attributes(columns: Columns, groups: Sequence[str], cuts: Cuts | None = None) -> dict[str, TableGroups]:
     """The groups of each row by attribute.
 
     Args:
         columns: of the table.
         groups: `COLUMN`; `NAME=COLUMN` under another name; `NAME=PREFIX_*` for columns of true and false, each a group
             named by what the star stands for.
+        cuts: by attribute, how its numbers are put into classes; others with too many different numbers get four of
+            about equal size. None: they are refused.
 
     Raises:
-        InputError: an unknown column, one without any value, with too many values, or an attribute named twice.
+        InputError: an unknown column, one without any value, with too many values, or an attribute named twice; cuts of
+            an attribute that is not named, or not numeric.
     """
     if not groups:
         raise InputError(f"name at least one column of groups of {columns.source}, such as sex")
@@ -72,7 +76,13 @@ def attributes(columns: Columns, groups: Sequence[str]) -> dict[str, TableGroups
         if name in by_name:
             raise InputError(f'groups: the attribute "{name}" is named twice')
         pattern = "*" in column and column not in columns.names
-        by_name[name] = _from_pattern(columns, group, column) if pattern else _from_column(columns, column)
+        if pattern:
+            by_name[name] = _from_pattern(columns, group, column)
+        else:
+            by_name[name] = _from_column(columns, column, cuts is not None, (cuts or {}).get(name))
+    for name in cuts or ():
+        if name not in by_name:
+            raise InputError(f'subgroups: there is no attribute "{name}" to cut; {did_you_mean(name, by_name)}')
     return by_name
 
 
@@ -86,7 +96,10 @@ def _named(columns: Columns, group: str) -> tuple[str, str]:
     return (group.partition("*")[0].rstrip("_.-: ") or group, group) if "*" in group else (group, group)
 
 
-def _from_column(columns: Columns, name: str) -> TableGroups:
+def _from_column(
+    columns: Columns, name: str, cut: bool = False, cuts: int | Sequence[float] | None = None
+) -> TableGroups:
+    """The groups of a column; `cut`: whether too many different numbers are put into classes, and into which."""
     values = columns.get(name, "group")
     where = columns.subject(name, "group")
     if isinstance(values.dtype, pl.List | pl.Array):
@@ -95,10 +108,22 @@ def _from_column(columns: Columns, name: str) -> TableGroups:
         raise InputError(f"{where} is empty in every row")
     words = columns.as_words(values, "group")
     distinct = words.n_unique()
-    if distinct > MOST_NUMBERS and is_quantity(values):
+    quantity = distinct > MOST_NUMBERS and is_quantity(values)
+    if cuts is not None or (cut and quantity):
+        return TableGroups(_in_classes(words, name, CLASSES if cuts is None else cuts))
+    if quantity:
         raise InputError(f"{where} holds {distinct:,} different numbers; make ranges of them first, such as 30–39")
     _refuse_many(distinct, where)
     return TableGroups(words.fill_null(MISSING) if words.null_count() else words)
+
+
+def _in_classes(words: pl.Series, name: str, cuts: int | Sequence[float]) -> pl.Series:
+    """Numbers, given as texts, as the names of the classes that they are in."""
+    words = words.fill_null(MISSING)
+    counted = words.value_counts(name="rows").sort(words.name)
+    values = counted[words.name].to_list()
+    names, column = classes(numbers_of(values, name), counted["rows"].to_numpy(), cuts)
+    return words.replace_strict(values, [names[place] for place in column.tolist()], return_dtype=pl.String)
 
 
 def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:

@@ -54,6 +54,7 @@ def audit(
     more_is: str | Mapping[str, str] | None = None,
     range: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
     scale: str | Mapping[str, str] | None = None,
+    subgroups: Mapping[str, Any] | None = None,
     source: str = "table",
     out: str | Path | None = None,
 ) -> Results:
@@ -106,6 +107,9 @@ def audit(
             and prediction. With it, gaps in skewed values have intervals that are promised to cover.
         scale: on which values are compared: `identity` (means of the values; the default), `log` (of their logarithms)
             or `rank` (how often a value of a group is larger than one of the rest); for all columns, or by column.
+        subgroups: search the conjunctions of groups for those that fare worse: `depth`, the most groups of one (3),
+            `support`, the fewest units of one (50), and `cuts`, by numeric attribute the number of classes or their
+            upper ends (four of about equal size). An empty mapping takes the defaults.
         source: what the table is called in the report; the name of its file where a path is given.
         out: a folder for the tables and `report.html`; margins that differ from those of an earlier audit there are
             kept with their dates.
@@ -153,6 +157,7 @@ def audit(
         more_is=more_is,
         range=range,
         scale=scale,
+        subgroups=subgroups,
         source=source,
     )
     table = records_from_table(frame, request)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.design import Design, MarginChange, SettingDesign
+from evenhand.audit.design import Design, MarginChange, SettingDesign, SubgroupsDesign
 from evenhand.audit.ingest.against import compared_with
 from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
@@ -68,7 +68,9 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
         )
     names = several(request.groups)
-    groups = attributes(columns, names) if names or membership is None else {}
+    searched = _subgroups(request, predicted)
+    cuts = None if searched is None else searched.cuts
+    groups = attributes(columns, names, cuts) if names or membership is None else {}
     asked = several(request.against)
     compared = {name: values.names for name, values in groups.items()} if asked and read.of_groups else {}
     against, elsewhere = compared_with(asked, compared)
@@ -116,6 +118,8 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
             paired=pairing.paired,
             source=request.source,
+            # Numbers are in their classes already.
+            subgroups=None if searched is None else searched.model_copy(update={"cuts": {}}),
         ),
     )
 
@@ -197,6 +201,15 @@ def _setting(
             *(f"{note[0].upper()}{note[1:]}." for note in outcome_notes),
         ),
     )
+
+
+def _subgroups(request: TableRequest, predicted: Outcomes | None) -> SubgroupsDesign | None:
+    """Which conjunctions of groups are searched; None where that is not asked for."""
+    if request.subgroups is None:
+        return None
+    if predicted is None:
+        raise InputError(f"{request.source}: subgroups are searched in predictions, and there are none")
+    return SubgroupsDesign.parse(request.subgroups, "subgroups")
 
 
 def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["positive", "negative"] | None:

@@ -1,0 +1,182 @@
+"""Contrasts of all conjunctions, each with its standard error: changes, gaps and gap changes of one question.
+
+Variances are two-way clustered (`moments`), with three additions that matter in a search, where the smallest of
+thousands of variances is looked at:
+
+- The variance of a change is taken about 0, as it is where nothing changes: V ≥ d²/U, so that a few units which all
+  change alike are no certainty, and no contrast exceeds √(discordant units) standard errors.
+- Of a gap between proportions each side has at least the variance with one event and one non-event more (Agresti and
+  Caffo 2000), of other gaps and of gap changes at least that of everybody: a small group in which nothing happened by
+  chance is not known exactly.
+- What seeds add beyond the noise of examples is known from J − 1 degrees of freedom in each conjunction, so that it is
+  by chance almost 0 in some of them. It is taken to be at least its mean over all conjunctions of as many groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from evenhand.audit.subgroups.moments import Moments, Side, by_run, quadratic
+from evenhand.stats.contrast import many_degrees_of_freedom, units_of_two_sides
+from evenhand.stats.subsets import correction
+
+ComparisonKind = Literal["change", "gap", "gap change"]
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasts:
+    """A contrast of each conjunction, before its sign.
+
+    Attributes:
+        estimate: float [S]; nan where it is undefined.
+        variance, df: float [S].
+        units: int [S], of the conjunctions; smallest: int [S], the fewest units on a side in a run.
+        spread: float [S], the standard error at these sizes where there is no disparity.
+    """
+
+    estimate: np.ndarray
+    variance: np.ndarray
+    df: np.ndarray
+    units: np.ndarray
+    smallest: np.ndarray
+    spread: np.ndarray
+
+    @cached_property
+    def z(self) -> np.ndarray:
+        """The contrasts in standard errors, on the scale of the normal distribution, float [S]; nan as the estimate."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return to_normal(self.estimate / np.sqrt(self.variance), self.df)
+
+    def bounds(self, z: float) -> tuple[np.ndarray, np.ndarray]:
+        """The contrasts ± what is `z` on the scale of `Contrasts.z`, float [S] each."""
+        half = from_normal(z, self.df) * np.sqrt(self.variance)
+        return self.estimate - half, self.estimate + half
+
+
+def to_normal(t: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Values of Student's t as normal values with about the same tail (Wallace 1959); increasing in t.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.audit.subgroups.contrasts import to_normal
+        >>> to_normal(np.array([2.776]), np.array([4.0])).round(2).tolist()  # the quantile of .975
+        [1.96]
+    """
+    return np.sign(t) * (8 * df + 1) / (8 * df + 3) * np.sqrt(df * np.log1p(t * t / df))
+
+
+def from_normal(z: float, df: np.ndarray) -> np.ndarray:
+    """The inverse of `to_normal` for one value that is not negative."""
+    return np.sqrt(df * np.expm1((z * (8 * df + 3) / (8 * df + 1)) ** 2 / df))
+
+
+def contrasts(kind: ComparisonKind, sums: Moments, proportion: bool) -> Contrasts:
+    """The contrasts of all conjunctions.
+
+    Args:
+        kind: a `change` and a `gap change` are of sums whose numerators are differences between two methods.
+        sums: of the ratio.
+        proportion: of a gap, whether the ratio is a proportion.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _changes(sums) if kind == "change" else _gaps(sums, proportion and kind == "gap")
+
+
+def _changes(sums: Moments) -> Contrasts:
+    side = sums.inside
+    estimate, own = side.values.mean(axis=1), side.coefficients()
+    v_example = correction(side.units) * side.squares(side.coefficients(0.0))
+    v_both = side.squares_by_run(own)
+    variance, df, seeds = _two_way(side.values, v_example, v_both, side.units, sums.depth)
+    centre = _squares_of_everybody(sums.everybody, 0.0)
+    spread = np.sqrt(centre * side.units / side.size**2 + seeds)
+    smallest = side.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max)
+    return Contrasts(estimate, variance, df, side.units, smallest, spread)
+
+
+def _gaps(sums: Moments, proportion: bool) -> Contrasts:
+    inside, outside = sums.inside, sums.outside
+    values = inside.values - outside.values
+    estimate = inside.values.mean(axis=1) - outside.values.mean(axis=1)
+    centre = float(sums.everybody.values.mean())
+    spread_of_one = _squares_of_everybody(sums.everybody, centre)
+    own, v_sides, v_both, least = [], [], np.zeros(len(values)), np.zeros(len(values))
+    for side in (inside, outside):
+        coefficients = side.coefficients()
+        own.append(coefficients)
+        v_sides.append(correction(side.units) * side.squares(coefficients))
+        v_both += side.squares_by_run(coefficients)
+        floor = _smoothed(side, v_sides[-1]) if proportion else spread_of_one * side.units / side.size**2
+        least += np.maximum(floor - v_sides[-1], 0.0)
+    v_example = v_sides[0] + v_sides[1]
+    if sums.crossed is not None:
+        factor = np.sqrt(correction(inside.units) * correction(outside.units))
+        v_example = np.maximum(v_example - 2 * factor * quadratic(own[0], sums.crossed, own[1]), 0.0)
+        v_both = np.maximum(v_both - 2 * by_run(own[0], sums.crossed, own[1]), 0.0)
+    units = units_of_two_sides(v_sides[0], v_sides[1], inside.units, outside.units, sums.distinct)
+    variance, df, seeds = _two_way(values, v_example + least, v_both, units, sums.depth)
+    expected = spread_of_one * (inside.units / inside.size**2 + outside.units / outside.size**2)
+    smallest = np.minimum(
+        inside.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max),
+        outside.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max),
+    )
+    return Contrasts(estimate, variance, df, inside.units, smallest, np.sqrt(expected + seeds))
+
+
+def _two_way(
+    values: np.ndarray, v_example: np.ndarray, v_both: np.ndarray, units: np.ndarray, depth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Variances with their degrees of freedom, and what seeds add on average at that depth, float [S] each."""
+    runs = values.shape[1]
+    if runs < 2:
+        none = np.zeros(len(values))
+        return v_example, many_degrees_of_freedom(v_example, none, runs, units), none
+    v_seed = values.var(axis=1, ddof=1) / runs
+    seeds = _of_seeds(v_seed, v_both, depth)
+    v_seed = np.maximum(v_seed, v_both + seeds)
+    variance = v_example + v_seed - v_both
+    return variance, many_degrees_of_freedom(variance, v_seed, runs, units), seeds
+
+
+def _of_seeds(v_seed: np.ndarray, v_both: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """What seeds add to a variance beyond the noise of examples, on average over conjunctions of so many groups.
+
+    More groups have at least as much. Each mean is weighted by precision.
+    """
+    seeds, so_far = np.zeros(len(v_seed)), 0.0
+    known = np.isfinite(v_seed) & (v_both > 0)
+    for level in np.unique(depth):
+        own = known & (depth == level)
+        if own.any():
+            weight = 1 / v_both[own]
+            so_far = max(so_far, float(weight @ (v_seed - v_both)[own] / weight.sum()))
+        seeds[depth == level] = so_far
+    return seeds
+
+
+def _smoothed(side: Side, variance: np.ndarray) -> np.ndarray:
+    """The variance of a proportion with one event and one non-event more, at its effective size, float [S]."""
+    rate = np.clip(side.values.mean(axis=1), 0.0, 1.0)
+    return smoothed_variance(rate, variance, side.tests)
+
+
+def smoothed_variance(rate: np.ndarray, variance: np.ndarray, tests: np.ndarray) -> np.ndarray:
+    """p̃(1 − p̃)/(n + 2) with p̃ = (p·n + 1)/(n + 2) and the effective size n = p(1 − p)/V, at most the tests made."""
+    most = np.broadcast_to(tests, rate.shape).astype(float)
+    spread = rate * (1 - rate)
+    # Where all or none have the outcome the variance is 0, up to rounding.
+    size = np.divide(spread, variance, out=most.copy(), where=(variance > 0) & (spread > 1e-12))
+    size = np.minimum(size, most)
+    smoothed = (rate * size + 1) / (size + 2)
+    return smoothed * (1 - smoothed) / (size + 2)
+
+
+def _squares_of_everybody(everybody: Side, centre: float) -> float:
+    """The mean over all units of the square of what one contributes to the mean over runs, times its size."""
+    runs = everybody.runs
+    coefficients = np.concatenate([np.full(runs, 1 / runs), np.full(runs, -centre / runs)])[None]
+    return float(everybody.squares(coefficients)[0] / max(int(everybody.units[0]), 1))

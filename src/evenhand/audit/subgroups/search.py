@@ -1,0 +1,73 @@
+"""Searches the conjunctions of one evaluation: contrasts of every question, and how large the largest is by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.audit.design import Design
+from evenhand.audit.evaluation import Evaluation
+from evenhand.audit.runs.influences import RunInfluences
+from evenhand.audit.subgroups.attributes import searched_attributes
+from evenhand.audit.subgroups.conjunctions import Conjunctions
+from evenhand.audit.subgroups.contrasts import ComparisonKind, contrasts
+from evenhand.audit.subgroups.moments import Moments, moments
+from evenhand.audit.subgroups.null import DRAWS, Asked, null_maxima
+from evenhand.audit.subgroups.questions import Outcome, outcomes, tested_rows
+from evenhand.seeds import generator
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """All conjunctions of one evaluation, compared in every question.
+
+    Attributes:
+        evaluation: whose examples and runs.
+        conjunctions: over its tested rows.
+        asked: the questions, each with the contrasts of all conjunctions.
+    """
+
+    evaluation: Evaluation
+    conjunctions: Conjunctions
+    asked: Sequence[Asked]
+
+    @property
+    def searched(self) -> int:
+        """The number of contrasts that were compared: of conjunctions in questions."""
+        return sum(int(one.judged.sum()) for one in self.asked)
+
+    def maxima(self, *stream: str | int, draws: int = DRAWS) -> np.ndarray:
+        """The largest contrast of all in each of D draws where nothing is there, float [D]."""
+        rng = generator(0, "subgroups", self.evaluation.setting, self.evaluation.split, *stream)
+        return null_maxima(self.conjunctions, self.asked, rng, draws)
+
+
+def search(evaluation: Evaluation, design: Design) -> Search:
+    """Compare all conjunctions that `design.subgroups` asks for.
+
+    Raises:
+        InputError: cuts of an attribute that does not exist or is not numeric.
+    """
+    asked = design.subgroups
+    assert asked is not None
+    reader = RunInfluences(evaluation, design.support)
+    rows = tested_rows(evaluation)
+    attributes = searched_attributes(evaluation.groups, rows, asked.cuts)
+    unit = evaluation.population.unit[rows] if reader.clustered else None
+    conjunctions = Conjunctions(attributes, len(rows), asked.depth, asked.support, unit)
+    made = [each for outcome in outcomes(reader, rows, design) for each in ask(conjunctions, outcome, design.support)]
+    return Search(evaluation, conjunctions, made)
+
+
+def ask(conjunctions: Conjunctions, outcome: Outcome, support: int) -> list[Asked]:
+    """Every comparison of an outcome in all conjunctions; those of fewer than `support` units on a side not judged."""
+    sums = moments(conjunctions, outcome.numerator, outcome.weight)
+    return [_asked(outcome, kind, sums, support) for kind in outcome.comparisons]
+
+
+def _asked(outcome: Outcome, kind: ComparisonKind, sums: Moments, support: int) -> Asked:
+    made = contrasts(kind, sums, outcome.measure.proportion)
+    judged = np.isfinite(made.z) & (made.variance > 0) & (made.smallest >= max(support, 2))
+    return Asked(outcome, kind, made, sums, judged)
