@@ -17,7 +17,7 @@ from evenhand.training.pack import single_pack
 from evenhand.training.recipe import TrainSpec
 
 pytest.importorskip("opacus")
-from evenhand.training.private import GaussianMechanism, PrivateLanguagePack, private_pack  # noqa: E402
+from evenhand.training.private import GaussianMechanism, PrivateLanguagePack, private_pack
 
 CPU = torch.device("cpu")
 MODELS = ("tiny-llama", "tiny-mistral")
