@@ -121,6 +121,7 @@ def row_of(table: str, trial: str, example: str = "e") -> pl.DataFrame:
         "options": {"prompt": "p", "option": "o", "log_prob": -1.0, "tokens": 1, "bytes": 1},
         "harness": {"task": "t", "metric": "m", "value": 1.0},
         "probes": {"layer": 0, "target": "label", "correct": True},
+        "values": {"split": "test", "name": "response_loss", "value": 1.0},
     }
     return records.validate(pl.DataFrame({"trial": trial, "example": example, **values[table]}), table)
 
@@ -133,16 +134,17 @@ def every_kind() -> Results:
             "classify": SettingDesign(),
             "translate": SettingDesign(kind="translation"),
             "ask": SettingDesign(kind="reviews"),
+            "respond": SettingDesign(kind="sft"),
             "probe": SettingDesign(harness=HarnessDesign(), probed=ProbedDesign(targets=("label",))),
         }
     )
     trials = pl.DataFrame(
         {
-            "setting": ["classify", "translate", "ask", "probe", "classify"],
+            "setting": ["classify", "translate", "ask", "respond", "probe", "classify"],
             "method": "lora",
             "seed": 0,
-            "role": [*["study"] * 4, "tuning"],
-            "trial": ["a", "b", "c", "d", "t"],
+            "role": [*["study"] * 5, "tuning"],
+            "trial": ["a", "b", "c", "e", "d", "t"],
             "status": "done",
         }
     )
@@ -173,7 +175,7 @@ def test_records_of_every_kind_are_one_file_where_there_are_no_folders_of_trials
 @pytest.fixture
 def study_folder(every_kind, tmp_path):
     """A folder whose trials left rows; that of the last setting left some of every table, as of earlier studies."""
-    kept = [("predictions", "a"), ("responses", "b"), ("options", "c"), ("predictions", "t")]
+    kept = [("predictions", "a"), ("responses", "b"), ("options", "c"), ("values", "e"), ("predictions", "t")]
     for table, trial in [*kept, *((table, "d") for table in BY_TRIAL), ("probes", "a"), ("harness", "t")]:
         records.write(row_of(table, trial), tmp_path / "trials" / trial / f"{table}.parquet", table)
     every_kind.save(tmp_path)
@@ -187,6 +189,7 @@ def test_trials_are_read_for_what_their_settings_ask_for_and_those_of_tuning_for
         "predictions": ["a", "d"],
         "responses": ["b"],
         "options": ["c"],
+        "values": ["e"],
         "harness": ["d"],
         "probes": ["d"],
     }

@@ -142,8 +142,6 @@ def test_magnitude_prunes_what_pytorch_prunes(name):
         ("head", "a language model has none"),
         ("prompt", "would precede every prompt"),
         ("prefix", "take the place of the cache"),
-        ("dp_lora", "gradients of single texts"),
-        ("dp_full", "gradients of single texts"),
         ("bitfit", "has no biases to train"),
     ],
 )
@@ -153,5 +151,5 @@ def test_what_cannot_be_is_refused_with_the_reason_before_training(kind, reason,
 
 
 def test_every_kind_is_tried_here_or_refused():
-    tried = {*METHOD, "base", "bitfit"}
+    tried = {*METHOD, "base", "bitfit", "dp_full", "dp_lora"}
     assert tried == set(GENERATIVE_KINDS) and tried < set(METHODS)

@@ -111,7 +111,7 @@ def test_the_examples_have_references_and_no_labels():
     ("more", "said"),
     [
         ({"methods": {"m": {"kind": "head"}}, "reference": []}, "methods.m: head trains a classification head"),
-        ({"methods": {"m": {"kind": "dp_lora"}}, "reference": []}, "methods.m: dp_lora is for classifiers only so far"),
+        ({"methods": {"m": {"kind": "prompt"}}, "reference": []}, "methods.m: prompt is for classifiers only so far"),
         ({"methods": {"m": {"kind": "prefix"}}, "reference": []}, "methods.m: prefix is for classifiers only so far"),
         ({"model": "tiny-bert"}, "tiny-bert: a bert cannot continue a text"),
         ({"model": "tiny-vit"}, "tiny-vit reads images, but the task synthetic/translation has texts"),

@@ -7,15 +7,13 @@ from evenhand.methods.method import Method
 
 GENERATIVE_KINDS = (
     *("full", "base", "lora", "dora", "vera", "ia3", "oft", "boft", "bottleneck", "bitfit", "last"),
-    *("magnitude", "wanda"),
+    *("magnitude", "wanda", "dp_full", "dp_lora"),
 )
 """Kinds of methods that can fine-tune a language model."""
 
 _REASONS = {
     "prompt": "its virtual tokens would precede every prompt whose answers are scored from a cache",
     "prefix": "its virtual tokens would take the place of the cache from which the answers to prompts are scored",
-    "dp_full": "the gradients of single texts are computed for classifiers only",
-    "dp_lora": "the gradients of single texts are computed for classifiers only",
 }
 """Why methods are for classifiers only so far."""
 

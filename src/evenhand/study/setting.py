@@ -264,6 +264,11 @@ class Setting(Spec):
                 f"methods.{name}: train.blocks joins texts that are learned as a whole, and those of "
                 f"{self.task['name']} are not; leave it out"
             )
+        if train.blocks is not None and "epsilon" in type(self.method(name)).model_fields:
+            raise InputError(
+                f"methods.{name}: a text may be in two blocks, so that its ε would not be that of a block; leave "
+                "train.blocks out of private methods"
+            )
         if train.blocks is not None and train.packing:
             raise InputError(
                 f"methods.{name}: train.packing keeps texts apart and train.blocks joins them; leave one of them out"

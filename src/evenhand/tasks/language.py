@@ -128,6 +128,7 @@ def train_alone(
             *count_parameters(model),
             time.perf_counter() - started,
             torch.cuda.max_memory_allocated(where) if where.type == "cuda" else peak_of_process(),
+            epsilon=pack.epsilon(0),
             attention=attention_kernels(model),
             step=fitted.step,
             reached=fitted.reached,

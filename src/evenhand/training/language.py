@@ -215,6 +215,8 @@ class LanguagePack(Single):
     @classmethod
     def of(cls, pack: Pack) -> LanguagePack:
         """Make a language model's pack from the pack of one trial that a method made."""
+        if isinstance(pack, cls):  # a private one
+            return pack
         assert type(pack) is Single
         return cls(pack.module, pack.replicas, pack.device)
 

@@ -28,6 +28,7 @@ from evenhand.errors import InputError, first_line
 from evenhand.seeds import derive, generator
 from evenhand.training.batches import WrappedInputs
 from evenhand.training.dropout import SeededDropout
+from evenhand.training.language import LanguagePack, PromptedTexts
 from evenhand.training.pack import Batch, MicroBatch, Replica, Single, train_mode
 
 ORDERS = (*RDPAccountant.DEFAULT_ALPHAS, 64, 80, 96, 128, 192, 256, 384, 512, 1024)
@@ -205,6 +206,11 @@ class PrivatePack(Single):
         return {name: parameter for name, parameter in named if ".lora_B." in name and parameter.requires_grad}
 
 
+@dataclass(eq=False)
+class PrivateLanguagePack(PrivatePack, LanguagePack):
+    """A pack of one language model that is trained by DP-SGD; an example is a text with its target."""
+
+
 def private_pack(plain: Single, mechanism: GaussianMechanism) -> PrivatePack:
     """Make a pack that trains the same trial by DP-SGD, with batches and noise drawn under its seed.
 
@@ -218,8 +224,12 @@ def private_pack(plain: Single, mechanism: GaussianMechanism) -> PrivatePack:
         InputError: opacus cannot tell the gradients of this architecture's examples apart, with the reason.
     """
     (replica,) = plain.replicas
+    if isinstance(replica.inputs, PromptedTexts):
+        # An example's gradient is that of its own mean loss, whatever the lengths of the others in a batch.
+        replica = replace(replica, inputs=replace(replica.inputs, by_token=False))
     classifier = next(child for child in plain.module.modules() if isinstance(child, PreTrainedModel))
     architecture = type(classifier).__name__
+    made, checked = (PrivateLanguagePack, LanguagePack) if classifier.can_generate() else (PrivatePack, Single)
     adamw = replica.adamw
     assert adamw is not None
     if str(classifier.config.model_type) in _ARANGE:
@@ -228,7 +238,7 @@ def private_pack(plain: Single, mechanism: GaussianMechanism) -> PrivatePack:
     warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)
     try:
         hooks = GradSampleHooks(plain.module, loss_reduction="sum")
-        _check_example_gradients(Single(plain.module, (replica,), plain.device), architecture)
+        _check_example_gradients(checked(plain.module, (replica,), plain.device), architecture)
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError | torch.OutOfMemoryError):
             raise
@@ -240,7 +250,7 @@ def private_pack(plain: Single, mechanism: GaussianMechanism) -> PrivatePack:
         expected_batch_size=mechanism.sample_rate * len(replica.labels),  # pyright: ignore[reportArgumentType]
         generator=torch.Generator(plain.device).manual_seed(derive(replica.seed, "noise")),
     )
-    return PrivatePack(plain.module, (replica,), plain.device, mechanism=mechanism, optimizer=optimizer, hooks=hooks)
+    return made(plain.module, (replica,), plain.device, mechanism=mechanism, optimizer=optimizer, hooks=hooks)
 
 
 def _check_example_gradients(pack: Single, architecture: str) -> None:
