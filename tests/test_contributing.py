@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evenhand.audit.measures import Measure, known, list_measures
+from evenhand.audit.measures import Measure, known, list_measures, registry
 from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.audit.measures.membership import MEMBERSHIP
 from evenhand.audit.measures.options import OPTIONS
@@ -61,11 +61,11 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Measure], 
 
     def register(measure: Measure) -> None:
         monkeypatch.setitem(REGISTRIES[measure.kind], measure.name, measure)
-        _registry.cache_clear()
+        registry.cache_clear()
 
     yield register
     monkeypatch.undo()
-    _registry.cache_clear()
+    registry.cache_clear()
 
 
 def with_f1() -> Given:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evenhand import methods, tasks
-from evenhand.audit.measures import known
+from evenhand.audit.measures import known, registry
 from evenhand.errors import InputError
 from evenhand.plugins import Registry, declared
 
@@ -125,13 +125,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setattr(methods, "METHODS", Registry("methods", methods.BUILT_IN, methods._fault))
         monkeypatch.setattr(tasks, "TASKS", Registry("tasks", tasks.BUILT_IN, tasks._fault))
         declared.cache_clear()
-        _registry.cache_clear()
+        registry.cache_clear()
 
     yield see
     monkeypatch.undo()
     sys.modules.pop("toy", None)
     declared.cache_clear()
-    _registry.cache_clear()
+    registry.cache_clear()
 
 
 def everything(group: str) -> list[Any]:

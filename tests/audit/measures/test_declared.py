@@ -53,7 +53,7 @@ def test_only_values_from_0_to_1_are_served_by_the_default_margin() -> None:
 def test_measures_on_request_are_computed_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     rare = replace(measure_named("accuracy"), name="rare", on_request=True)
     everything = {**known(), "rare": rare}
-    monkeypatch.setattr(measures, "_registry", lambda: everything)
+    monkeypatch.setattr(measures, "registry", lambda: everything)
     assert rare not in select([], "predictions")
     assert rare not in select(["default"], "predictions")
     assert select(["rare"], "predictions") == [rare]

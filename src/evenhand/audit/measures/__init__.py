@@ -52,11 +52,11 @@ def known() -> Mapping[str, Measure]:
 
     The design is that of the results that are computed or reported at the moment, see `declaring`.
     """
-    return {**_registry(), **_DECLARED.get()}
+    return {**registry(), **_DECLARED.get()}
 
 
 @cache
-def _registry() -> Mapping[str, Measure]:
+def registry() -> Mapping[str, Measure]:
     """The measures that every audit knows."""
     built_in = {
         **PREDICTIONS,
@@ -93,7 +93,7 @@ def declaring(*designs: Design) -> Iterator[None]:
     declared: dict[str, Measure] = {}
     for design in reversed(designs):
         for measure in design.declared:
-            if measure.name in _registry() or measure.name in SEVERAL:
+            if measure.name in registry() or measure.name in SEVERAL:
                 raise InputError(f'"{measure.name}" is the name of another measure; give {measure.subject} another one')
             declared[measure.name] = declared_measure(measure)
         for setting in design.settings.values():
