@@ -18,6 +18,7 @@ _MOST = 40
 _TASKS = {
     "classification": {"type": "other", "name": "classification"},
     "translation": {"type": "translation"},
+    "sft": {"type": "text-generation"},
     "reviews": {"type": "text-generation"},
     "benchmarks": {"type": "text-generation"},
 }

@@ -141,7 +141,8 @@ class StudySpec(Spec):
     def _can_be_decided(self) -> Self:
         """Refuse seeds until decided where the study has no comparisons that can be."""
         if self.until_decided is not None:
-            self.until_decided.check(self)
+            gaps, searched = self.comparison == "gap", self.subgroups is not None
+            self.until_decided.check(self.settings, self.measures, self.margins, gaps, searched)
         return self
 
     def to_yaml(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -15,7 +15,6 @@ from evenhand.stats.runs_needed import MOST_RUNS
 
 if TYPE_CHECKING:
     from evenhand.study.setting import Setting
-    from evenhand.study.spec import StudySpec
 
 LOOKS = (3, 5, 8, 12, 20)
 """The numbers of seeds at which a study is looked at unless it says otherwise, as far as its most seeds allow."""
@@ -128,23 +127,39 @@ class UntilDecided(Spec):
             if name not in names:
                 raise InputError(f'seeds.groups: there is no group "{name}"; {did_you_mean(name, names)}')
 
-    def check(self, study: StudySpec) -> None:
-        """Refuse a study whose comparisons cannot be decided in this way. Raises InputError."""
+    def check(
+        self,
+        settings: Mapping[str, Setting],
+        measures: Sequence[str],
+        margins: Mapping[str, float],
+        gaps: bool,
+        searched: bool,
+    ) -> None:
+        """Refuse a study whose comparisons cannot be decided in this way.
+
+        Args:
+            settings, measures, margins: of the study.
+            gaps: whether gaps have verdicts although there is a reference.
+            searched: whether subgroups are searched.
+
+        Raises:
+            InputError: with what would be right.
+        """
         for name in self.measures:
-            if not is_selected(name, study.measures):
+            if not is_selected(name, measures):
                 raise InputError(f"seeds.measures: {name} is not among the study's measures; add it there")
-            if known()[name].margin(study.margins) is None and not known()[name].one_sided:
+            if known()[name].margin(margins) is None and not known()[name].one_sided:
                 raise InputError(
                     f"seeds until decided need a margin for {name}, such as margins: {{{name}: 0.02}}: without one, a "
                     "comparison without harm is never decided"
                 )
-        if study.subgroups is not None:
+        if searched:
             raise InputError(
                 "subgroups: a search at every look would need a level of its own; give this study a number of seeds, or "
                 "search in an audit of its predictions"
             )
-        for name, setting in study.settings.items():
-            self._check_setting(name, setting, study.comparison == "gap")
+        for name, setting in settings.items():
+            self._check_setting(name, setting, gaps)
 
     def _check_setting(self, name: str, setting: Setting, gaps: bool) -> None:
         """Refuse a setting that does not fit the plan."""

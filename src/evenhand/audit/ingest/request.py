@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 SETTING = "table"
 """The one setting of a table."""
@@ -40,6 +40,7 @@ class TableRequest:
     more_is: str | Mapping[str, str] | None = None
     range: Sequence[float] | Mapping[str, Sequence[float]] | None = None
     scale: str | Mapping[str, str] | None = None
+    subgroups: Mapping[str, Any] | None = None
     source: str = "table"
 
 
