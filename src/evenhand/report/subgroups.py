@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.subgroups.findings import WITHOUT
+from evenhand.audit.subgroups import WITHOUT
 from evenhand.errors import InputError
 from evenhand.records.schemas import HALVES, MAX_T
 from evenhand.report import theme, vega

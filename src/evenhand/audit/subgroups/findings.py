@@ -12,6 +12,7 @@ from scipy.special import log_ndtr, ndtri_exp
 from evenhand import records
 from evenhand.audit.design import REST, Design
 from evenhand.audit.evaluation import Evaluation
+from evenhand.audit.subgroups import WITHOUT
 from evenhand.audit.subgroups.explanation import drivers, explained, parents
 from evenhand.audit.subgroups.halves import Tested, halves
 from evenhand.audit.subgroups.null import Asked
@@ -22,8 +23,6 @@ from evenhand.records.schemas import HALVES, MAX_T
 
 SHOWN = 100
 """The subgroups of a question that the table has, the worst first, and more where more survive."""
-WITHOUT = "it does not fare worse without "
-"""The note on a subgroup whose contrast comes from a smaller one inside of it, which follows."""
 MOST = 500
 """The most subgroups of a question."""
 

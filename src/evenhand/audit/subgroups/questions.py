@@ -84,8 +84,9 @@ def tested_rows(evaluation: Evaluation) -> np.ndarray:
 
 
 def searched_measures(names: Sequence[str]) -> list[Measure]:
-    """The measures of predictions among these that a search is made of: those that are rates."""
-    return [measure for measure in select(names, "predictions") if isinstance(measure.influence, RateOf)]
+    """The measures of predictions among these that a search is made of: rates that are compared between groups."""
+    chosen = select(names, "predictions")
+    return [measure for measure in chosen if isinstance(measure.influence, RateOf) and measure.gaps and measure.decides]
 
 
 def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design) -> Iterator[Outcome]:
