@@ -128,7 +128,9 @@ def _drawn(
         else:
             order = rng.permuted(np.tile(np.arange(len(rows), dtype=np.int32), (block, 1)), axis=1)
             drawn = [_permuted(one, members, patterns, eligible, rows, order) for one in asked]
-        yield np.maximum.reduce([one.largest(z) for one, z in zip(asked, drawn, strict=True)])
+        # Where nothing differs there is no contrast to draw.
+        finite = [np.where(np.isfinite(z), z, 0.0) for z in drawn]
+        yield np.maximum.reduce([one.largest(z) for one, z in zip(asked, finite, strict=True)])
 
 
 def _blocks(draws: int, longest: int) -> Iterator[int]:
@@ -271,4 +273,4 @@ def _permuted(
         known = units_of_two_sides(*variances, *(np.broadcast_to(each[:, None], rates[0].shape) for each in counts))
         t = (rates[0] - rates[1]) / np.sqrt(smoothed[0] + smoothed[1])
         z = to_normal(t, np.maximum(known - 1, 1).astype(float))
-    return np.where(np.isfinite(z), z, 0.0)
+    return z
