@@ -272,5 +272,4 @@ def _permuted(
         counts = (sums.inside.units, sums.outside.units, sums.distinct)
         known = units_of_two_sides(*variances, *(np.broadcast_to(each[:, None], rates[0].shape) for each in counts))
         t = (rates[0] - rates[1]) / np.sqrt(smoothed[0] + smoothed[1])
-        z = to_normal(t, np.maximum(known - 1, 1).astype(float))
-    return z
+        return to_normal(t, np.maximum(known - 1, 1).astype(float))
