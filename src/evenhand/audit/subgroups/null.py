@@ -262,7 +262,7 @@ def _permuted(
             squared = squares[place] - 2 * rate * products[place] + rate * rate * weight_squares[place]
             variance = np.maximum(correction(side.units)[:, None] * squared / weights[place] ** 2, 0.0)
             floor = (
-                smoothed_variance(np.clip(rate, 0.0, 1.0), variance, side.tests[:, None])
+                smoothed_variance(np.clip(rate, 0.0, 1.0), variance, units)
                 if proportion
                 else spread * units / weights[place] ** 2
             )
