@@ -13,7 +13,7 @@ import evenhand
 from evenhand.audit.measures import known
 
 SOURCE = Path(str(evenhand.__file__)).parent
-REGISTRIES = {"PREDICTIONS", "STABILITY", "TRANSLATIONS", "OPTIONS", "BENCHMARKS", "PROBES", "MEMBERSHIP"}
+REGISTRIES = {"PREDICTIONS", "STABILITY", "TRANSLATIONS", "OPTIONS", "BENCHMARKS", "PROBES", "MEMBERSHIP", "REGRESSION"}
 TAKES_DIRECTION = {"Measure", "change", "gap", "gap_change", "_signed"}
 """What may be handed a direction."""
 

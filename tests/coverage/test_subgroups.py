@@ -104,7 +104,7 @@ def test_ten_thousand_candidates_are_paid_for(runs, repetitions):
     n, found, size = repetitions(200), 0, 0
     for draw in range(n):
         rng = np.random.default_rng((draw, 2, runs))
-        groups = attributes(rng, 4000, 11, 4)
+        groups = attributes(rng, 4000, 12, 4)
         made = [outcome(rights(rng, np.full(4000, 0.8), runs, 0.7, members(groups), 0.02 * (runs > 1)), ("gap",))]
         result = searched(groups, made, rng, support=20)
         size = max(size, len(result.conjunctions))

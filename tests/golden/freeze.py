@@ -16,7 +16,7 @@ import polars as pl
 # As pytest's `pythonpath` has it, for the script.
 sys.path.extend([str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "audit")])
 
-from evenhand.audit.record_tables import COMPUTED
+from evenhand.audit.record_tables import COMPUTED, FINDINGS
 from evenhand.audit.results import Results
 from evenhand.audit.table_differences import differences
 from golden.golden_records import CASES, SEARCHED
@@ -32,7 +32,7 @@ def computed(case: str) -> dict[str, pl.DataFrame]:
 
 def names(case: str) -> list[str]:
     """The tables that the audit computes of a case: findings of those only in which subgroups are searched."""
-    return [name for name in COMPUTED if name != "findings" or case in SEARCHED]
+    return [*COMPUTED, *([FINDINGS] if case in SEARCHED else [])]
 
 
 def place(case: str, table: str, folder: Path = FROZEN) -> Path:

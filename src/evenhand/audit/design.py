@@ -217,7 +217,8 @@ class SettingDesign(Spec):
         warnings: what must be known before any verdict; the headline begins with it.
         unmatched: pairs of methods to compare that have no example in common; nothing passes a gate then.
         kind: what was learned: `classification`, whose predictions are audited, `translation`, whose responses are, or
-            `reviews`, whose options are, `sft`, whose values are; `benchmarks` where only scores of benchmarks are audited.
+            `reviews`, whose options are, `sft`, whose values are; `benchmarks` where only scores of benchmarks are
+            audited.
         ranks: by method, for figures over ranks; methods that have none are left out.
         membership: how its models are attacked; None where no membership is asked for, or a table holds the scores.
         asked: of `reviews`, what their options were asked of.

@@ -40,6 +40,8 @@ def mean_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
 
     Args, Returns and Raises: see `mean_absolute_error`.
 
+    Source: the bias of a forecast, with its usual sign.
+
     Example:
         >>> from evenhand.metrics import mean_error
         >>> round(mean_error([1, 2, 3], [1, 4, 2]), 3)

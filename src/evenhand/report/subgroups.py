@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.subgroups.findings import WITHOUT
+from evenhand.audit.subgroups import WITHOUT
 from evenhand.errors import InputError
 from evenhand.records.schemas import HALVES, MAX_T
 from evenhand.report import theme, vega
@@ -18,6 +18,7 @@ from evenhand.report.chart_parts import choose, short
 from evenhand.report.reportable import Reportable
 from evenhand.report.tables import Grid
 from evenhand.report.wording import (
+    GAP_WORDS,
     NONE,
     Row,
     by_setting_and_split,
@@ -182,6 +183,7 @@ def _cells(row: Row, tested: Mapping[tuple[Any, ...], Row], under: Mapping[Any, 
         confirmed = f"{number(other['value'], decimals, signed=True)}, p {_p(other['p_adjusted'])}"
     nested = under.get(_key(row), 0)
     notes = [f"{nested} nested in it that add{'s' if nested == 1 else ''} nothing"] if nested else []
+    notes += [GAP_WORDS[row["disparity"]]] if row["disparity"] in GAP_WORDS else []
     notes += [row["note"]] if row["note"] else []
     notes += [NOT] if row["verdict"] == "inconclusive" else []
     return [

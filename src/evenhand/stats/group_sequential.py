@@ -22,7 +22,7 @@ import numpy as np
 
 from evenhand.errors import InputError
 from evenhand.stats.contrast import many_degrees_of_freedom
-from evenhand.stats.few_runs import FewRuns, Wider
+from evenhand.stats.differences import Interval
 from evenhand.stats.runs_needed import bounds_after
 from evenhand.stats.student_t import t_quantile, t_quantiles
 
@@ -57,7 +57,7 @@ def look_levels(looks: Sequence[int], alpha: float = 0.05) -> tuple[float, ...]:
 
 
 def chance_of_deciding(
-    interval: FewRuns | Wider,
+    interval: Interval,
     later: Sequence[tuple[int, float]],
     margin: float | None,
     *,

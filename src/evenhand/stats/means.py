@@ -37,6 +37,7 @@ def skewness_of(totals: np.ndarray, variance: float) -> float:
 
     Example:
         >>> import numpy as np
+        >>> from evenhand.stats import skewness_of
         >>> values = np.array([0.0, 0, 0, 4])
         >>> centred = (values - 1) / 4
         >>> round(skewness_of(centred, float(centred @ centred)), 3)  # the skewness 1.155, over √4
@@ -57,7 +58,7 @@ class SkewedMean:
         skewness: g, standardized, of the estimate.
 
     Example:
-        >>> from evenhand.stats import TwoWay
+        >>> from evenhand.stats import SkewedMean, TwoWay
         >>> mean = TwoWay(1.0, 0.01, df=99, v_seed=0, v_example=0.01, v_both=0, runs=1, units=100)
         >>> low, high = SkewedMean(mean, skewness=0.2).bounds(0.05)
         >>> round(low, 3), round(high, 3)

@@ -155,8 +155,8 @@ class UntilDecided(Spec):
                 )
         if searched:
             raise InputError(
-                "subgroups: a search at every look would need a level of its own; give this study a number of seeds, or "
-                "search in an audit of its predictions"
+                "subgroups: a search at every look would need a level of its own; give this study a number of seeds, "
+                "or search in an audit of its predictions"
             )
         for name, setting in settings.items():
             self._check_setting(name, setting, gaps)

@@ -29,7 +29,6 @@ ONE = INSPECT / "2026-01-01T00-00-00_sums_json.json"
         ([LLAMA], "is no table; logs of a harness are audited with --from"),
         (["a.csv", "b.csv"], "a.csv and b.csv: an audit is of one table"),
         (["a.csv", "--benchmark", "x"], "--benchmark is an option for logs; say with --from"),
-        (["a.csv", "--range", "0", "1"], "--range is an option for logs"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_a_sentence(arguments, said, evenhand, tmp_path, monkeypatch):

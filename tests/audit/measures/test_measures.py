@@ -31,6 +31,6 @@ def test_every_measure_says_what_it_is():
 def test_an_unknown_measure_is_refused_with_the_nearest_name():
     with pytest.raises(InputError, match='"acuracy"; did you mean "accuracy"'):
         select(["acuracy"], "predictions")
-    by_default = [name for name, measure in PREDICTIONS.items() if not measure.on_request]
+    by_default = [name for name, measure in PREDICTIONS.items() if not measure.on_request]  # and none of stability
     assert [measure.name for measure in select([], "predictions")] == by_default
-    assert [measure.name for measure in select(["all"], "predictions")] == list(PREDICTIONS)
+    assert [measure.name for measure in select(["all"], "predictions")] == [*PREDICTIONS, *STABILITY]

@@ -154,3 +154,12 @@ def test_a_larger_group_that_suffers_only_through_the_planted_one_says_so(change
     notes = dict(found.select("subgroup", "note").iter_rows())
     assert notes["sex=f"] == notes["region=north"] == "it does not fare worse without sex=f & region=north"
     assert notes["sex=f & region=north"] is None
+
+
+def test_a_gap_that_one_method_opens_widens(changes):
+    found = changes.findings.filter(selection="max T", comparison="gap change")
+    assert found.row(0, named=True)["disparity"] == "widens"
+    assert set(found.filter(verdict="inconclusive")["disparity"]) == {"undecided"}
+    assert changes.findings.filter(comparison="change")["disparity"].null_count() == len(
+        changes.findings.filter(comparison="change")
+    )

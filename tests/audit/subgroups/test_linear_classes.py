@@ -49,13 +49,13 @@ def test_all_thresholds_of_four_groups_are_among_those_that_are_looked_at():
     assert len(seen) == 1882  # the number of threshold functions of four variables
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_it_is_never_better_treated_than_the_worst_conjunction(seed):
-    x, positive, label = problem(seed, 8)
+    x, positive, label = problem(seed, 7)
     worst = max(
         violation(x[:, list(items)].all(axis=1), positive, label)
         for size in (1, 2, 3)
-        for items in combinations(range(8), size)
+        for items in combinations(range(7), size)
     )
     assert rich_subgroup(x, positive, label).violation >= worst - 1e-12
 

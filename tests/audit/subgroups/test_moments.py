@@ -98,6 +98,19 @@ def test_a_group_in_which_nothing_happened_is_not_known_exactly():
     assert 0.03 < np.sqrt(found.variance[0]) < 0.06
 
 
+def test_runs_that_agree_do_not_make_a_small_group_better_known():
+    rows = 400
+    attribute = SearchedAttribute("a", ("x", "y"), np.repeat([0, 1], [10, 390]))
+    wrong = (np.random.default_rng(0).random(rows) < 0.3).astype(float)
+    wrong[:10] = 1.0  # all of ten, in every run
+    spread = []
+    for runs in (1, 5):
+        numerator = np.repeat(wrong[:, None], runs, axis=1)
+        found = contrasts("gap", moments(Conjunctions([attribute], rows, 1, 5), numerator, np.ones((rows, runs))), True)
+        spread.append(float(np.sqrt(found.variance[0])))
+    assert spread[1] == pytest.approx(spread[0], rel=0.05) and spread[0] > 0.07
+
+
 def test_a_change_of_few_units_is_at_most_the_root_of_their_number():
     attribute = SearchedAttribute("a", ("x", "y"), np.repeat([0, 1], [12, 88]))
     change = np.zeros((100, 1))

@@ -92,3 +92,15 @@ def test_jointly_normal_contrasts_have_the_correlations_of_permuted_ones():
     permuted = null._permuted(asked, members, patterns, None, np.arange(found.rows), order)
     judged = asked.judged
     np.testing.assert_allclose(np.corrcoef(drawn[judged]), np.corrcoef(permuted[judged]), atol=0.09)
+
+
+def test_a_subgroup_in_which_the_methods_never_differ_leaves_the_draws_as_they_are():
+    rng = np.random.default_rng(7)
+    rows = 600
+    found = attributes(rng, rows, 2, 2)
+    change = (rng.random((rows, 3)) < 0.1).astype(float) - (rng.random((rows, 3)) < 0.1)
+    change[found[0].code == 1] = 0.0
+    result = searched(found, [outcome(change, ("change", "gap change"))], rng)
+    maxima = null.null_maxima(result.conjunctions, result.asked, rng, 99)
+    assert np.isfinite(maxima).all()
+    assert all(np.isfinite(p).all() for p in result.p)

@@ -98,8 +98,9 @@ class Columns:
         if parsed is None:
             raise InputError(f"{self.subject(name, role)} holds {values.dtype}, not numbers")
         numbers = parsed.fill_null(math.nan).to_numpy()
-        if np.isinf(numbers).any():
-            row = first_row(np.isinf(numbers))
+        unusable = np.isinf(numbers) if missing else ~np.isfinite(numbers)
+        if unusable.any():
+            row = first_row(unusable)
             raise InputError(f"{self.subject(name, role)} is {numbers[row]} in row {row}; finite numbers are needed")
         return numbers
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import DISCORDANT, Evidence, enough_runs
+from evenhand.audit.comparisons import Evidence, enough_runs
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.estimands import Comparison, change
 from evenhand.audit.measures import Measure
@@ -15,6 +15,7 @@ from evenhand.audit.measures.steps import combined
 from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.by_unit import known_units
 from evenhand.audit.runs.evidence import (
+    SKEWED,
     UNPAIRED,
     Both,
     absence_notes,
@@ -101,7 +102,7 @@ def _of_pairs(
     if allowance is not None:
         adjusted = allowance.gap_change(difference.difference, intervals, difference.part)
         doubts = allowance.doubts_on_gap_change(difference.difference, doubts)
-    elif any(side.adjusted is not None and side.adjustment == DISCORDANT for side in evidence):
+    elif any(side.adjusted is not None and side.adjustment != SKEWED for side in evidence):
         adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(

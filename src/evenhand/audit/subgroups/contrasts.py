@@ -22,6 +22,7 @@ import numpy as np
 
 from evenhand.audit.subgroups.moments import Moments, Side, by_run, quadratic
 from evenhand.stats.contrast import many_degrees_of_freedom, units_of_two_sides
+from evenhand.stats.proportion import FEW
 from evenhand.stats.subsets import correction
 
 ComparisonKind = Literal["change", "gap", "gap change"]
@@ -161,16 +162,21 @@ def _of_seeds(v_seed: np.ndarray, v_both: np.ndarray, depth: np.ndarray) -> np.n
 def _smoothed(side: Side, variance: np.ndarray) -> np.ndarray:
     """The variance of a proportion with one event and one non-event more, at its effective size, float [S]."""
     rate = np.clip(side.values.mean(axis=1), 0.0, 1.0)
-    return smoothed_variance(rate, variance, side.tests)
+    return smoothed_variance(rate, variance, side.units)
 
 
-def smoothed_variance(rate: np.ndarray, variance: np.ndarray, tests: np.ndarray) -> np.ndarray:
-    """p̃(1 − p̃)/(n + 2) with p̃ = (p·n + 1)/(n + 2) and the effective size n = p(1 − p)/V, at most the tests made."""
-    most = np.broadcast_to(tests, rate.shape).astype(float)
+def smoothed_variance(rate: np.ndarray, variance: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """p̃(1 − p̃)/(n + 2) with p̃ = (p·n + 1)/(n + 2) and the effective size n = p(1 − p)/V.
+
+    Where fewer than ten units have the rarer outcome, runs on the same units do not show how they vary: n is at most
+    the units, as it is where V is 0.
+    """
+    most = np.broadcast_to(units, rate.shape).astype(float)
     spread = rate * (1 - rate)
     # Where all or none have the outcome the variance is 0, up to rounding.
     size = np.divide(spread, variance, out=most.copy(), where=(variance > 0) & (spread > 1e-12))
-    size = np.minimum(size, most)
+    few = np.minimum(rate, 1 - rate) * most < FEW
+    size = np.where(few, np.minimum(size, most), size)
     smoothed = (rate * size + 1) / (size + 2)
     return smoothed * (1 - smoothed) / (size + 2)
 

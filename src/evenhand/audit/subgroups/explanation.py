@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
 
 import numpy as np
 
+from evenhand.audit.disparities import Disparity, GapIntervals
 from evenhand.audit.subgroups.conjunctions import Conjunctions
 from evenhand.audit.subgroups.contrasts import contrasts
-from evenhand.audit.subgroups.moments import Moments, Side
+from evenhand.audit.subgroups.moments import Moments, Side, moments
 from evenhand.audit.subgroups.null import Asked
 
 ADDS = 1.645
@@ -107,6 +109,51 @@ def _others(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> Side:
 
 def _at(side: Side, places: np.ndarray) -> Side:
     return Side(side.total[places], side.products[places], side.units[places], side.units_of_runs[places])
+
+
+def disparities(conjunctions: Conjunctions, asked: Asked, found: np.ndarray, z: float) -> dict[int, Disparity]:
+    """How the gap of each subgroup changed: `widens`, `narrows`, `reversed`, or `undecided`.
+
+    As for a verdict (`evenhand.audit.disparities`), from the signs of the gap change, of the sum of both gaps and of
+    each gap, where their bounds exclude 0.
+
+    Args:
+        conjunctions: that were searched.
+        asked: the question, a gap change.
+        found: int [K], the places of the subgroups that were found.
+        z: of each bound, on the scale of `Contrasts.z`: that of half the search's level, since two signs are claimed.
+    """
+    outcome = asked.outcome
+    if outcome.second is None or not len(found):
+        return {}
+    first = outcome.numerator + outcome.second
+    sides = {"total": first + outcome.second, "of_method": first, "of_reference": outcome.second}
+    made = {
+        name: contrasts(
+            "gap", moments(conjunctions, part, outcome.weight), outcome.measure.proportion and name != "total"
+        )
+        for name, part in sides.items()
+    }
+    bounds = {name: tuple(end[found] for end in one.bounds(z)) for name, one in made.items()}
+    change = tuple(end[found] for end in asked.contrasts.bounds(z))
+    words = {}
+    for place, row in zip(found.tolist(), range(len(found)), strict=True):
+        at = {name: _Ends(float(low[row]), float(high[row])) for name, (low, high) in bounds.items()}
+        sign = GapIntervals(at["total"], at["of_method"], at["of_reference"], at["total"], at["total"])
+        words[place] = sign.disparity(_Ends(float(change[0][row]), float(change[1][row])), 0.0)
+    return words
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Bounds at a level that was chosen before."""
+
+    low: float
+    high: float
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """The bounds, whatever the level."""
+        return self.low, self.high
 
 
 def drivers(conjunctions: Conjunctions, asked: Asked, place: int) -> list[str] | None:

@@ -11,8 +11,10 @@ from scipy.special import log_ndtr, ndtri_exp
 
 from evenhand import records
 from evenhand.audit.design import REST, Design
+from evenhand.audit.disparities import Disparity
 from evenhand.audit.evaluation import Evaluation
-from evenhand.audit.subgroups.explanation import drivers, explained, parents
+from evenhand.audit.subgroups import WITHOUT
+from evenhand.audit.subgroups.explanation import disparities, drivers, explained, parents
 from evenhand.audit.subgroups.halves import Tested, halves
 from evenhand.audit.subgroups.null import Asked
 from evenhand.audit.subgroups.search import Search, search
@@ -22,8 +24,6 @@ from evenhand.records.schemas import HALVES, MAX_T
 
 SHOWN = 100
 """The subgroups of a question that the table has, the worst first, and more where more survive."""
-WITHOUT = "it does not fare worse without "
-"""The note on a subgroup whose contrast comes from a smaller one inside of it, which follows."""
 MOST = 500
 """The most subgroups of a question."""
 
@@ -83,12 +83,14 @@ def _rows(search: Search, maxima: np.ndarray, searched: int, design: Design) -> 
         chosen = order[: max(SHOWN, len(surviving))]
         folded = parents(search.conjunctions, asked, surviving)
         because = explained(search.conjunctions, asked, surviving)
+        changed = _changed(search, asked, surviving, maxima, design.alpha)
         bounds, noise = _bounds(asked, edge), _bound(asked, edge) * asked.contrasts.spread
         for place in chosen.tolist():
             parent = search.conjunctions.name(folded[place]) if place in folded else None
             yield {
                 **_place(search, asked, place),
                 "selection": MAX_T,
+                "disparity": changed.get(place, "undecided") if asked.kind == "gap change" else None,
                 "parent": parent,
                 "drivers": drivers(search.conjunctions, asked, place),
                 "low": bounds[0][place],
@@ -120,6 +122,16 @@ def _tested_row(search: Search, tested: Tested, design: Design) -> dict[str, Any
         "note": f"{before:+.4f} on the half where it was found; tested on the other half, corrected for "
         f"{tested.tests} such tests",
     }
+
+
+def _changed(
+    search: Search, asked: Asked, surviving: np.ndarray, maxima: np.ndarray, alpha: float
+) -> dict[int, Disparity]:
+    """Whether the gaps of surviving subgroups widened or narrowed, at half the search's level for each sign."""
+    edge = critical(maxima, alpha / 2)
+    if asked.kind != "gap change" or not np.isfinite(edge):
+        return {}
+    return disparities(search.conjunctions, asked, surviving, edge)
 
 
 def _verdict(asked: Asked, p: float, alpha: float) -> str:

@@ -1,6 +1,6 @@
 """Rich subgroups: the linear threshold over group memberships that is treated most differently, weighted by its size.
 
-For statistical parity the violation of a subgroup S is P(S)·|rate(S) − rate|, with the rate of positive predictions; for
+For statistical parity the violation of a subgroup S is P(S)·|rate(S) − rate|, rates being of positive predictions; for
 false-positive parity both are about the negatives, P(S, y = 0)·|FPR(S) − FPR| (Kearns, Neel, Roth and Wu 2018). Either
 is |Σ_{i in S} c_i|/n with the cost c_i = ŷ_i − rate, so that the best S of a class is a cost-sensitive classification
 problem. Up to four groups every linear threshold is looked at. Of more the search is a heuristic: regressions of the

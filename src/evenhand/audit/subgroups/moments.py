@@ -53,11 +53,6 @@ class Side:
         """The mean of the runs' denominators, float [S]."""
         return self.total[:, self.runs :].mean(axis=1)
 
-    @cached_property
-    def tests(self) -> np.ndarray:
-        """How often units were tested, over all runs, int [S]."""
-        return self.units_of_runs.sum(axis=1)
-
     def coefficients(self, centre: np.ndarray | float | None = None) -> np.ndarray:
         """What x is multiplied by, float [S, 2J], so that Σ_j (y_j − c·n_j)/(J·N_j) follows.
 

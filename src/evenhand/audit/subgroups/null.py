@@ -128,7 +128,9 @@ def _drawn(
         else:
             order = rng.permuted(np.tile(np.arange(len(rows), dtype=np.int32), (block, 1)), axis=1)
             drawn = [_permuted(one, members, patterns, eligible, rows, order) for one in asked]
-        yield np.maximum.reduce([one.largest(z) for one, z in zip(asked, drawn, strict=True)])
+        # Where nothing differs there is no contrast to draw.
+        finite = [np.where(np.isfinite(z), z, 0.0) for z in drawn]
+        yield np.maximum.reduce([one.largest(z) for one, z in zip(asked, finite, strict=True)])
 
 
 def _blocks(draws: int, longest: int) -> Iterator[int]:
@@ -260,7 +262,7 @@ def _permuted(
             squared = squares[place] - 2 * rate * products[place] + rate * rate * weight_squares[place]
             variance = np.maximum(correction(side.units)[:, None] * squared / weights[place] ** 2, 0.0)
             floor = (
-                smoothed_variance(np.clip(rate, 0.0, 1.0), variance, side.tests[:, None])
+                smoothed_variance(np.clip(rate, 0.0, 1.0), variance, units)
                 if proportion
                 else spread * units / weights[place] ** 2
             )
@@ -270,5 +272,4 @@ def _permuted(
         counts = (sums.inside.units, sums.outside.units, sums.distinct)
         known = units_of_two_sides(*variances, *(np.broadcast_to(each[:, None], rates[0].shape) for each in counts))
         t = (rates[0] - rates[1]) / np.sqrt(smoothed[0] + smoothed[1])
-        z = to_normal(t, np.maximum(known - 1, 1).astype(float))
-    return np.where(np.isfinite(z), z, 0.0)
+        return to_normal(t, np.maximum(known - 1, 1).astype(float))

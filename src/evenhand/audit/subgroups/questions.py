@@ -32,6 +32,7 @@ class Outcome:
         numerator, weight: float [R, J], as of `evenhand.stats.RatioSums`.
         comparisons: what is asked of it.
         single: whether one model is compared with several.
+        second: float [R, J], of a change the numerator of the reference.
     """
 
     measure: Measure
@@ -43,6 +44,7 @@ class Outcome:
     weight: np.ndarray
     comparisons: tuple[ComparisonKind, ...]
     single: bool = False
+    second: np.ndarray | None = None
 
     @cached_property
     def compared(self) -> Comparison:
@@ -84,8 +86,9 @@ def tested_rows(evaluation: Evaluation) -> np.ndarray:
 
 
 def searched_measures(names: Sequence[str]) -> list[Measure]:
-    """The measures of predictions among these that a search is made of: those that are rates."""
-    return [measure for measure in select(names, "predictions") if isinstance(measure.influence, RateOf)]
+    """The measures of predictions among these that a search is made of: rates that are compared between groups."""
+    chosen = select(names, "predictions")
+    return [measure for measure in chosen if isinstance(measure.influence, RateOf) and measure.gaps and measure.decides]
 
 
 def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design) -> Iterator[Outcome]:
@@ -113,23 +116,28 @@ def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design) -> Iterato
                 planned = seed_pairs(evaluation.seeds(method), evaluation.seeds(reference))[0]
                 runs, _ = reader.pairs(method, reference)
                 if runs and enough_runs(len(runs), len(planned)):
-                    sums = _sums(reader, measure, positive, rows, runs)
+                    difference, weight, second = _sums(reader, measure, positive, rows, runs)
                     single = one_against_several(evaluation.seeds(method), evaluation.seeds(reference))
-                    yield Outcome(measure, code, name, method, reference, *sums, ("change", "gap change"), single)
+                    kinds: tuple[ComparisonKind, ...] = ("change", "gap change")
+                    yield Outcome(measure, code, name, method, reference, difference, weight, kinds, single, second)
             for method in evaluation.methods if design.gaps or not compared else ():
                 own = [(run,) for run in reader.runs_of(method)]
                 if own and enough_runs(len(own), len(evaluation.seeds(method))):
-                    sums = _sums(reader, measure, positive, rows, own)
-                    yield Outcome(measure, code, name, method, None, *sums, ("gap",))
+                    numerator, weight, _ = _sums(reader, measure, positive, rows, own)
+                    yield Outcome(measure, code, name, method, None, numerator, weight, ("gap",))
 
 
 def _sums(
     reader: RunInfluences, measure: Measure, positive: int | None, rows: np.ndarray, runs: Sequence[tuple[Run, ...]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Numerators and weights, float [R, J], of runs or of pairs of runs on the same examples (first − second)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Numerators and weights, float [R, J], of runs or of pairs of runs on the same examples (first − second).
+
+    Of pairs also the numerators of the second.
+    """
     assert isinstance(measure.influence, RateOf)
     rate, population = measure.influence.rate, reader.evaluation.population
     numerator, weight = np.zeros((2, len(rows), len(runs)))
+    second = None if len(runs[0]) < 2 else np.zeros_like(numerator)
     places = np.empty(len(population.label), dtype=np.int64)
     places[rows] = np.arange(len(rows))
     for run, sides in enumerate(runs):
@@ -140,5 +148,8 @@ def _sums(
         own = population.weight[tested] * kept
         weight[place, run] = own
         for sign, side in zip((1, -1), sides, strict=False):
-            numerator[place, run] += sign * own * reader.view(side, positive).outcome(rate)
-    return numerator, weight
+            counted = own * reader.view(side, positive).outcome(rate)
+            numerator[place, run] += sign * counted
+            if sign < 0 and second is not None:
+                second[place, run] = counted
+    return numerator, weight, second

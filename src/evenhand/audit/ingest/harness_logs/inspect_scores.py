@@ -22,6 +22,9 @@ _WORDS: Mapping[str, float] = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _OF_SPREAD = ("stderr", "bootstrap_stderr", "std", "var", "ci")
 """Metrics that say how a mean varies; the audit has intervals of its own."""
 
+_ACCURACY = "accuracy"
+"""The metric whose larger values are better."""
+
 _OF_GROUPS = "grouped"
 """The metric that repeats another one for groups of samples; the audit has groups of its own."""
 
@@ -101,7 +104,7 @@ def _of_score(shown: str, values: Mapping[str, float], reported: Mapping[str, An
     means = [key for key, (_, total) in totals.items() if is_mean(values, total)]
     found = []
     if means:
-        accuracy = any(_plain(totals[key][0], key) == "accuracy" for key in means)
+        accuracy = any(_plain(totals[key][0], key) == _ACCURACY for key in means)
         within = all(0 <= value <= 1 for value in values.values())
         share = (accuracy and within) or shares(values)
         found.append(MetricScores(shown, "better" if accuracy else "neither", share, totals[means[0]][1], values))

@@ -10,7 +10,6 @@ from evenhand.audit.ingest.harness_logs.evaluations import MetricScores, MoreIs,
 from evenhand.audit.ingest.harness_logs.methods import Run
 from evenhand.audit.measures import SEVERAL, known
 from evenhand.audit.measures.benchmarks import MeanOf, NumberOf
-from evenhand.audit.measures.declared import DIRECTION
 from evenhand.errors import InputError, did_you_mean
 
 AGGREGATE = "aggregate"
@@ -68,15 +67,15 @@ def metric_names(
                 raise InputError(f'no mean over documents is called "{name}" ({what}); {did_you_mean(name, mean)}')
     measures, declared, notes = {}, [], []
     for (name, mean), every in of_name.items():
-        directions: set[MoreIs] = {metric.more_is for metric in every}
-        if len(directions) > 1 and name not in more_is:
+        meanings: set[MoreIs] = {metric.more_is for metric in every}
+        if len(meanings) > 1 and name not in more_is:
             notes.append(f"{name}: its tasks do not agree whether more is better, so methods are not compared in it.")
-        said = agreed(directions)
-        direction = more_is.get(name) or (more_is.get(None, said) if said == "neither" else said)
+        said = agreed(meanings)
+        meaning = more_is.get(name) or (more_is.get(None, said) if said == "neither" else said)
         share = all(metric.share for metric in every)
         bounds = _bounds(name, every, ranges, share) if mean else None
         taken = {measure.name for measure in declared}
-        same = None if name in ranges else _known(name, tool, mean, direction, share)
+        same = None if name in ranges else _known(name, tool, mean, meaning, share)
         measure = same or _free(name, tool, mean, (name, True) in of_name, taken)
         measures[name, mean] = measure
         if measure not in known():
@@ -84,7 +83,7 @@ def metric_names(
                 DeclaredMeasure(
                     name=measure,
                     kind="benchmarks",
-                    more_is=direction if mean else "neither",
+                    more_is=meaning if mean else "neither",
                     range=bounds,
                     mean=mean,
                 )
@@ -108,7 +107,7 @@ def _bounds(
     return given
 
 
-def _known(name: str, tool: str, mean: bool, direction: MoreIs, share: bool) -> str | None:
+def _known(name: str, tool: str, mean: bool, meaning: MoreIs, share: bool) -> str | None:
     """The name of the package's own measure of a metric; None where it has none that means the same."""
     measure = known().get(name)
     if measure is None or measure.kind != "benchmarks" or tool != "lm-eval":
@@ -118,7 +117,7 @@ def _known(name: str, tool: str, mean: bool, direction: MoreIs, share: bool) -> 
         return name if isinstance(influence, NumberOf) else None
     if not isinstance(influence, MeanOf) or influence.metric != name or (influence.bounded and not share):
         return None
-    return name if measure.direction in (0, DIRECTION[direction]) or direction == "neither" else None
+    return name if meaning == "neither" or measure.more_is in ("neither", meaning) else None
 
 
 def _free(name: str, tool: str, mean: bool, has_mean: bool, taken: set[str]) -> str:

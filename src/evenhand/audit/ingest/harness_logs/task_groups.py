@@ -33,8 +33,8 @@ def pooled_tasks(
             if not is_mean(values, total):
                 notes.append(f"{name} of the group of tasks {group} is left out: it is no mean over its documents.")
                 continue
-            direction = agreed(metric.more_is for metric in parts.values())
-            metrics.append(MetricScores(name, direction, shares(values), total, values))
+            meaning = agreed(metric.more_is for metric in parts.values())
+            metrics.append(MetricScores(name, meaning, shares(values), total, values))
         if metrics:
             documents = {f"{task}/{key}": one for task in leaves for key, one in tasks[task].documents.items()}
             groups[group] = TaskScores(documents, metrics, {})
