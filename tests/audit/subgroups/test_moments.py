@@ -133,3 +133,12 @@ def _quantile(tail: float) -> float:
     from scipy.special import ndtri
 
     return float(ndtri(tail))
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_search_without_any_conjunction_compares_nothing(clustered):
+    attribute = SearchedAttribute("a", ("x", "y"), np.repeat([0, 1], [5, 5]))
+    unit = np.repeat(np.arange(5), 2) if clustered else None
+    none = Conjunctions([attribute], 10, 1, 50, unit)
+    found = contrasts("gap", moments(none, np.ones((10, 1)), np.ones((10, 1))), proportion=True)
+    assert len(none) == len(found.estimate) == 0

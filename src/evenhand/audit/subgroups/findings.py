@@ -84,7 +84,9 @@ def _rows(search: Search, maxima: np.ndarray, searched: int, design: Design) -> 
         folded = parents(search.conjunctions, asked, surviving)
         because = explained(search.conjunctions, asked, surviving)
         changed = _changed(search, asked, surviving, maxima, design.alpha)
-        bounds, noise = _bounds(asked, edge), _bound(asked, edge) * asked.contrasts.spread
+        bounds = _bounds(asked, edge)
+        with np.errstate(invalid="ignore"):
+            noise = _bound(asked, edge) * asked.contrasts.spread
         for place in chosen.tolist():
             parent = search.conjunctions.name(folded[place]) if place in folded else None
             yield {

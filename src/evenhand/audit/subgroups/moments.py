@@ -175,10 +175,6 @@ def _clustered(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndar
     parts = [_of_cells(cells, rows, unit, _by_unit(rows, unit, conjunctions.eligible(cells.attributes)) if
              conjunctions.undefined else every) for cells in conjunctions.walk()]  # fmt: skip
     width, runs = features.shape[1], tested.shape[1]
-    if not parts:
-        none = Side(np.empty((0, width)), np.empty((0, width, width)), np.empty(0, int), np.empty((0, runs), int))
-        return Moments(none, none, None, none, np.empty(0, int), np.empty(0, int))
-    inside, outside, crossed, distinct = (list(each) for each in zip(*parts, strict=True))
     counts = every[:, width:] > 0
     everybody = Side(
         every[:, :width].sum(axis=0)[None],
@@ -186,6 +182,10 @@ def _clustered(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndar
         counts.any(axis=1).sum()[None],
         counts.sum(axis=0)[None],
     )
+    if not parts:
+        none = Side(np.empty((0, width)), np.empty((0, width, width)), np.empty(0, int), np.empty((0, runs), int))
+        return Moments(none, none, None, everybody, np.empty(0, int), np.empty(0, int))
+    inside, outside, crossed, distinct = (list(each) for each in zip(*parts, strict=True))
     return Moments(
         _joined(inside),
         _joined(outside),
