@@ -84,7 +84,7 @@ def ours(values: np.ndarray, wrong: np.ndarray) -> np.ndarray:
 def mdss(values: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     """The highest scoring subset of AIF360's multi-dimensional subset scan."""
     import pandas as pd
-    from aif360.detectors.mdss_detector import bias_scan
+    from aif360.detectors.mdss_detector import bias_scan  # pyright: ignore[reportMissingImports]
 
     frame, observed = _frame(values), pd.Series(wrong)
     expected = pd.Series(np.full(len(wrong), wrong.mean()))
@@ -97,7 +97,7 @@ def mdss(values: np.ndarray, wrong: np.ndarray) -> np.ndarray:
 
 def beam(values: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     """The best description of fairsd's beam search by the difference in the rate of errors."""
-    import fairsd
+    import fairsd  # pyright: ignore[reportMissingImports]
     import pandas as pd
 
     frame = _frame(values)

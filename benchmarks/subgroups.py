@@ -147,8 +147,8 @@ def searched(conjunctions: Conjunctions, asked: Asked) -> np.ndarray:
 
 def divexplorer(people: pl.DataFrame, wrong: np.ndarray, depth: int) -> Any:
     """All conjunctions with supports, rates and t, by DivExplorer."""
-    import divexplorer.divexplorer as module
-    from divexplorer.utils_FPgrowth import fpgrowth_cm
+    import divexplorer.divexplorer as module  # pyright: ignore[reportMissingImports]
+    from divexplorer.utils_FPgrowth import fpgrowth_cm  # pyright: ignore[reportMissingImports]
 
     frame = people.select(COLUMNS).to_pandas().assign(wrong=wrong)
     module.fpgrowth_cm = partial(fpgrowth_cm, max_len=depth)
@@ -157,7 +157,7 @@ def divexplorer(people: pl.DataFrame, wrong: np.ndarray, depth: int) -> Any:
 
 def sliceline(people: pl.DataFrame, wrong: np.ndarray, depth: int) -> Any:
     """The ten conjunctions with the best score, by SliceLine."""
-    from sliceline import Slicefinder
+    from sliceline import Slicefinder  # pyright: ignore[reportMissingImports]
 
     finder = Slicefinder(alpha=0.95, k=BEST, max_l=depth, min_sup=int(np.ceil(0.01 * len(people))), verbose=False)
     return finder.fit(people.select(COLUMNS).to_pandas(), wrong)
