@@ -38,7 +38,15 @@ def mean_absolute_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) 
 def mean_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Mean of prediction − label, in units of the label: above 0 where labels are overestimated.
 
-    Args, Returns and Raises: see `mean_absolute_error`.
+    Args:
+        y_true, y_pred: float [n].
+        sample_weight: float [n].
+
+    Returns:
+        nan without examples of positive weight.
+
+    Raises:
+        InputError: see `mean_absolute_error`.
 
     Source: the bias of a forecast, with its usual sign.
 
@@ -54,7 +62,17 @@ def mean_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
 def root_mean_squared_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Root of the mean of (prediction − label)², in units of the label.
 
-    Args, Returns, Raises and Source: see `mean_absolute_error`.
+    Args:
+        y_true, y_pred: float [n].
+        sample_weight: float [n].
+
+    Returns:
+        nan without examples of positive weight.
+
+    Raises:
+        InputError: see `mean_absolute_error`.
+
+    Source: scikit-learn.
 
     Example:
         >>> from evenhand.metrics import root_mean_squared_error
@@ -68,10 +86,17 @@ def root_mean_squared_error(y_true: Any, y_pred: Any, *, sample_weight: Any = No
 def r2_score(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """1 − Σ(prediction − label)²/Σ(label − mean label)²: 1 if all are right, 0 if as good as the mean label.
 
-    Args, Raises and Source: see `mean_absolute_error`.
+    Args:
+        y_true, y_pred: float [n].
+        sample_weight: float [n].
 
     Returns:
         nan where all labels are equal, for which scikit-learn returns 0 or 1.
+
+    Raises:
+        InputError: see `mean_absolute_error`.
+
+    Source: scikit-learn.
 
     Example:
         >>> from evenhand.metrics import r2_score

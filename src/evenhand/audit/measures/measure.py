@@ -132,18 +132,6 @@ class Measure:
         return self.display.question or _QUESTIONS[self.kind]
 
     @property
-    def more_is(self) -> Literal["worse", "better", "neither"]:
-        """What a larger value means.
-
-        Example:
-            >>> from evenhand.audit.measures import measure_named
-            >>> measure_named("accuracy").more_is
-            'better'
-        """
-        meanings: Mapping[int, Literal["worse", "better", "neither"]] = {1: "worse", -1: "better", 0: "neither"}
-        return meanings[self.direction]
-
-    @property
     def in_points(self) -> bool:
         """Whether its differences are said in percentage points.
 

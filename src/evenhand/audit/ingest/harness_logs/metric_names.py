@@ -10,6 +10,7 @@ from evenhand.audit.ingest.harness_logs.evaluations import MetricScores, MoreIs,
 from evenhand.audit.ingest.harness_logs.methods import Run
 from evenhand.audit.measures import SEVERAL, known
 from evenhand.audit.measures.benchmarks import MeanOf, NumberOf
+from evenhand.audit.measures.declared import DIRECTION
 from evenhand.errors import InputError, did_you_mean
 
 AGGREGATE = "aggregate"
@@ -117,7 +118,7 @@ def _known(name: str, tool: str, mean: bool, meaning: MoreIs, share: bool) -> st
         return name if isinstance(influence, NumberOf) else None
     if not isinstance(influence, MeanOf) or influence.metric != name or (influence.bounded and not share):
         return None
-    return name if meaning == "neither" or measure.more_is in ("neither", meaning) else None
+    return name if meaning == "neither" or measure.direction in (0, DIRECTION[meaning]) else None
 
 
 def _free(name: str, tool: str, mean: bool, has_mean: bool, taken: set[str]) -> str:
