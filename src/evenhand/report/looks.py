@@ -23,8 +23,8 @@ ABOUT = (
     "more often than one look would. A verdict stands from the look that gave it: the tables of verdicts have its row "
     "as it was then, and of what is undecided the row of the last look. The level that is given for their intervals is "
     "that of all looks together. <em>Estimates that decided early are too extreme on average</em>, since a comparison "
-    "is decided where they happen to be far out: compare them with those of later looks, and with the tables of values, "
-    "which have all seeds."
+    "is decided where they happen to be far out: compare them with those of later looks, and with the tables of "
+    "values, which have all seeds."
 )
 
 _STATES = {
