@@ -21,9 +21,10 @@ ABOUT = (
     "This study added seeds until the comparisons below were decided. Each look judged all seeds so far at its own "
     "share of the error, so that all looks together call a harmless method worse, or a harm of the margin harmless, no "
     "more often than one look would. A verdict stands from the look that gave it: the tables of verdicts have its row "
-    "as it was then, and of what is undecided the row of the last look. <em>Estimates that decided early are too "
-    "extreme on average</em>, since a comparison is decided where they happen to be far out: compare them with those "
-    "of later looks, and with the tables of values, which have all seeds."
+    "as it was then, and of what is undecided the row of the last look. The level that is given for their intervals is "
+    "that of all looks together. <em>Estimates that decided early are too extreme on average</em>, since a comparison "
+    "is decided where they happen to be far out: compare them with those of later looks, and with the tables of "
+    "values, which have all seeds."
 )
 
 _STATES = {

@@ -77,8 +77,8 @@ def check_looks(store: Store, study: StudySpec) -> None:
     if taken is None:
         if until is not None and (store.out / DESIGN).is_file():
             raise InputError(
-                f"{store.out} has been audited with a fixed number of seeds, which used the whole level, so that looks "
-                "planned after it have none: choose another --out, or keep a number of seeds"
+                f"{store.address} has been audited with a fixed number of seeds, which used the whole level, so that "
+                "looks planned after it have none: choose another --out, or keep a number of seeds"
             )
         return
     before = taken["looks"][: taken["taken"]]
@@ -86,7 +86,7 @@ def check_looks(store: Store, study: StudySpec) -> None:
         return
     asked = f"looks at {list(until.looks)} seeds" if until is not None else "a fixed number of seeds"
     raise InputError(
-        f"{store.out} was looked at with {' and '.join(map(str, before))} seeds under the planned looks "
+        f"{store.address} was looked at with {' and '.join(map(str, before))} seeds under the planned looks "
         f"{taken['looks']}, among which the level was divided; {asked} would divide it anew after verdicts were seen, "
         "and hold no error rate: restore looks and most, or choose another --out"
     )
