@@ -15,15 +15,12 @@ import polars as pl
 from evenhand import records
 from evenhand.atomic_files import write_text
 from evenhand.audit import results_folder
+from evenhand.audit.computation import audited_tables
 from evenhand.audit.design import Design
 from evenhand.audit.gate import Answer, judge
-from evenhand.audit.kinds import KINDS
-from evenhand.audit.looks import judged_by_look
-from evenhand.audit.measures import check_design, declaring
-from evenhand.audit.membership.pool import Attack, attacked
+from evenhand.audit.measures import declaring
 from evenhand.audit.policy import Policy
-from evenhand.audit.reading import Assessment, assess
-from evenhand.audit.record_tables import COMPUTED, FINDINGS, LOOKS, RECORDS, RecordTables
+from evenhand.audit.record_tables import RECORDS, RecordTables
 from evenhand.errors import InputError, did_you_mean
 from evenhand.visible_text import visible
 
@@ -202,7 +199,7 @@ class Results:
             InputError: records that do not fit each other or the design; an unknown measure, or a margin for one.
         """
         with declaring(design):
-            return cls(RecordTables(_audited(tables, design)), design, dict(provenance or {}))
+            return cls(RecordTables(audited_tables(tables, design)), design, dict(provenance or {}))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -397,38 +394,6 @@ class Results:
         size = f"{', '.join(trained(self.trials))}, {len(self.examples):,} examples"
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts(self.verdicts).items())
         return visible(f"<Results{of}: {size}; verdicts: {verdicts or 'none'}>")
-
-
-def _audited(tables: Mapping[str, pl.DataFrame], design: Design) -> dict[str, pl.DataFrame]:
-    """Valid record tables with the tables that follow from them."""
-    check_design(design)
-    complete = {name: records.TABLES[name].empty() for name in (*RECORDS, LOOKS, FINDINGS)} | dict(tables)
-    attacks: Mapping[str, Attack] = {}
-    if "scores" not in tables and any(setting.membership for setting in design.settings.values()):
-        pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design)
-        attacks = pools.settings
-        complete |= {"members": pools.members, "scores": pools.scores}
-
-    def audit(tables: Mapping[str, pl.DataFrame], design: Design, only_verdicts: bool = False) -> list[Assessment]:
-        kinds = [readings(tables, design, attacks) for readings in KINDS]
-        return [assess(kind, design, tables["trials"], only_verdicts=only_verdicts) for kind in kinds]
-
-    if design.looks is not None:
-        return complete | judged_by_look(audit, complete, design)
-    assessments = audit(complete, design)
-    for name in COMPUTED:
-        complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
-    return complete | {"findings": _findings(complete, design)}
-
-
-def _findings(tables: Mapping[str, pl.DataFrame], design: Design) -> pl.DataFrame:
-    """The subgroups that fare worst, where the design asks for a search; else none."""
-    if design.subgroups is None:
-        return records.TABLES["findings"].empty()
-    from evenhand.audit.kinds.prediction_tables import evaluations
-    from evenhand.audit.subgroups.findings import findings
-
-    return findings(evaluations(tables["examples"], tables["trials"], tables["predictions"], design), design)
 
 
 def _rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
