@@ -73,7 +73,7 @@ def subgroup_chart(
     one_pair = rows.select("method", "reference").n_unique() == 1
     values = [_point(row, one_pair) for part in panels for row in part.iter_rows(named=True)]
     x = vega.field("n", title="units (logarithmic scale)", scale={"type": "log", "nice": False, "padding": 8})
-    y = vega.field("v", title="fares worse by →", scale={"zero": True, "nice": True})
+    y = vega.field("v", title="contrast →", scale={"zero": True, "nice": True})
     order = [SURVIVES, NOT]
     legend = {"title": None, "orient": "top"}
     told = vega.tooltips(
@@ -97,8 +97,12 @@ def subgroup_chart(
     names = [_panel(part.row(0, named=True), one_pair) for part in panels]
     spec = vega.faceted(layers, "g", names, columns, 300, 210)
     spec["title"] = vega.heading(
-        "Subgroups: size and how much worse they fare",
-        ["grey band: what the worst of as many reaches by chance at that size, in 95% of searches", "hover for names"],
+        "Subgroups: size and contrast",
+        [
+            "above 0: fares worse, or where no direction is worse, has more",
+            "grey band: what the worst of as many reaches by chance at that size, in 95% of searches",
+            "hover for names",
+        ],
     )
     spec["resolve"] = {"scale": {"y": "independent"}}
     about = f"Size and contrast of the worst subgroups by question, {setting}, {split}"
@@ -257,8 +261,9 @@ def _told(row: Row, design: Design) -> str:
         return f"{row['method']} {worse} for {who}{of_class} than for {others(row['against'])}, by {by}{chance}."
     if row["comparison"] == "change":
         return f"{row['method']} {worse} than {row['reference']} for {who}{of_class}, by {by}{chance}."
+    changed = "less favourably" if row["verdict"] == "worse" else "differently"
     return (
-        f"From {row['reference']} to {row['method']}, {measure.title}{of_class} gets worse for {who} than for "
+        f"From {row['reference']} to {row['method']}, {measure.title}{of_class} changed {changed} for {who} than for "
         f"{others(row['against'])}, by {by}{chance}."
     )
 
