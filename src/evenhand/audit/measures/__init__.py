@@ -242,5 +242,6 @@ def check_figures(figures: Iterable[Figure]) -> None:
 
 
 def list_measures() -> list[tuple[str, str]]:
-    """Name and summary of every measure, for `evenhand list measures`."""
-    return [(measure.name, measure.summary) for measure in known().values()]
+    """Name and summary of every measure, for `evenhand list measures`; it says which are computed on request only."""
+    request = {True: " (on request)", False: ""}
+    return [(measure.name, measure.summary + request[measure.on_request]) for measure in known().values()]
