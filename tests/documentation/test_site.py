@@ -73,11 +73,17 @@ def test_docstrings_are_shown_with_their_examples_as_code(site):
     assert text.count("<code") > 200 and "<blockquote" not in text
 
 
+def _shown(parameter) -> list[str]:
+    """The names of an option, or what help calls an argument."""
+    return parameter.opts if parameter.param_type_name == "option" else [parameter.metavar or parameter.name]
+
+
 def test_the_reference_has_every_command_and_option_and_every_measure(site):
     commands = page(site / "reference" / "commands.html")
     for name, command in typer.main.get_command(app).commands.items():  # pyright: ignore[reportAttributeAccessIssue]
         assert f"evenhand {name}" in commands
-        assert [option for parameter in command.params for option in parameter.opts if option not in commands] == []
+        shown = [name for parameter in command.params for name in _shown(parameter)]
+        assert [name for name in shown if name not in commands] == []
     text = page(site / "reference" / "measures.html")
     assert [name for name in known() if f">{name}<" not in text] == []
 
