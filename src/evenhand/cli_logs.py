@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import typer
 
-from evenhand.cli_options import Tool, margins_of
+from evenhand.cli_options import Tool, margins_of, words_of
 from evenhand.cli_output import show
 from evenhand.errors import InputError
 
@@ -45,7 +45,7 @@ def audit_logs(
         unit=unit,
         reference=reference or None,
         benchmarks=benchmark or None,
-        more_is=_directions(more_is),
+        more_is=words_of(more_is, "metric", "METRIC", "length=worse"),
         range=range,
         margins=margins_of(list(margin)),
         measures=measure or None,
@@ -94,18 +94,3 @@ def _named(paths: Sequence[str]) -> dict[str, list[str]] | list[str]:
     if named and bare:
         raise InputError(f"{bare[0]} has no name and other paths have one; name all, as in NAME={bare[0]}, or none")
     return named or bare
-
-
-def _directions(given: Sequence[str]) -> Any:
-    """One word for all metrics, or words by metric from texts such as `length=worse`; None without any."""
-    if len(given) == 1 and "=" not in given[0]:
-        return given[0]
-    words = {}
-    for text in given:
-        name, separator, word = text.rpartition("=")
-        if not separator:
-            raise InputError(
-                f"give one word for all metrics, or METRIC=WORD for each, such as length=worse, not {text!r}"
-            )
-        words[name] = word
-    return words or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -202,17 +202,20 @@ def margins_of(given: list[str]) -> dict[str, float]:
     return margins
 
 
-def words_of(given: list[str]) -> str | dict[str, str] | None:
-    """Return one word for all columns, or words by column from texts such as `toxicity=worse`; None without any."""
+def words_of(given: Sequence[str], of: str = "column", key: str = "COL", such_as: str = "toxicity=worse") -> Any:
+    """Return one word for all, or words by name from texts such as `toxicity=worse`; None without any.
+
+    Args:
+        given: the option's values.
+        of, key, such_as: for messages: what the words are of, its placeholder, and an example.
+    """
     if len(given) == 1 and "=" not in given[0]:
         return given[0]
     words = {}
     for text in given:
         name, separator, word = text.rpartition("=")
         if not separator:
-            raise InputError(
-                f"give one word for all columns, or COL=WORD for each, such as toxicity=worse, not {text!r}"
-            )
+            raise InputError(f"give one word for all {of}s, or {key}=WORD for each, such as {such_as}, not {text!r}")
         words[name] = word
     return words or None
 

@@ -46,6 +46,17 @@ def skewness_of(totals: np.ndarray, variance: float) -> float:
     return float((totals**3).sum()) / variance**1.5 if variance > 0 else 0.0
 
 
+def skew_shift(skewness: float, quantile: float) -> float:
+    """How much farther out, in standard errors, the bound on the side of the longer tail lies (Johnson 1978).
+
+    Example:
+        >>> from evenhand.stats.means import skew_shift
+        >>> round(skew_shift(0.3, 2.0), 3)  # .3·(2·4 + 1)/6
+        0.45
+    """
+    return skewness * (2 * quantile**2 + 1) / 6
+
+
 @dataclass(frozen=True)
 class SkewedMean:
     """The interval of a mean, or of a difference of means, whose bound on the side of the longer tail lies farther out.
@@ -80,7 +91,7 @@ class SkewedMean:
         """Lower and upper bound, each missed with probability `tail` at most."""
         quantile = -t_quantile(tail, self.whole.df)
         half = quantile * self.whole.standard_error
-        farther = abs(self.skewness) * (2 * quantile**2 + 1) / 6 * self.whole.standard_error
+        farther = skew_shift(abs(self.skewness), quantile) * self.whole.standard_error
         below, above = (farther, 0.0) if self.skewness < 0 else (0.0, farther)
         return self.estimate - half - below, self.estimate + half + above
 

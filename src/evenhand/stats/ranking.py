@@ -30,6 +30,7 @@ import numpy as np
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import tail_at
 from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.means import skew_shift
 
 
 def placements(values: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -215,7 +216,7 @@ class SkewedInterval:
         if not self.whole.variance > 0:
             return self.estimate, self.estimate
         quantile, spread = _quantile(self.whole, tail), math.sqrt(self.variance)
-        longer = self.cubes / self.whole.variance**1.5 * (2 * quantile**2 + 1) / 6
+        longer = skew_shift(self.cubes / self.whole.variance**1.5, quantile)
         below, above = quantile + max(-longer, 0.0), quantile + max(longer, 0.0)
         return self.estimate - spread * below, self.estimate + spread * above
 

@@ -13,7 +13,7 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.measures.steps import LabelScores, Steps
 from evenhand.audit.reading import LEVEL
-from evenhand.audit.runs.allowance import Sample
+from evenhand.audit.runs.allowance import Allowance, Sample
 from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.stats.agreement import AgreementInterval
@@ -133,28 +133,34 @@ def marginal_interval(measure: Measure, influences: Sequence[Influence], runs: R
         runs: the same by unit.
         word: for what is counted, in notes.
     """
-    mean, shares, tail = runs.mean, runs.weights, (1 - LEVEL) / 2
     allowance = None if measure.proportion else allowance_of(influences)
-    sample = None if allowance is None else runs.sample(steps_of(influences))
-    if allowance is not None and sample is not None and (notes := allowance.refused(influences, [sample], word)):
-        return mean.estimate, None, None, notes
+    if allowance is not None:
+        return _allowed_interval(allowance, measure, influences, runs, word)
+    mean, shares, tail = runs.mean, runs.weights, (1 - LEVEL) / 2
     if math.isnan(mean.variance):
         return mean.estimate, None, None, ()
     if measure.proportion:
         cells = len(influences) ** 2 / float((shares**2).sum())
         if (counted := influences[0].of_pairs) is not None:
             return mean.estimate, *AgreementInterval(mean, cells, counted == "differ").bounds(tail), ()
-        low, high = proportion_interval(mean, cells, LEVEL)
-        return mean.estimate, low, high, ()
+        return mean.estimate, *proportion_interval(mean, cells, LEVEL), ()
     low, high = mean.interval(LEVEL)
-    if allowance is not None and sample is not None:
-        low, high = allowance.level(sample).bounds(tail)
-    elif (
-        all(influence.max_unit_change is not None for influence in influences)
-        and int(runs.influence.any(axis=0).sum()) < FEW
-    ):
+    few = int(runs.influence.any(axis=0).sum()) < FEW
+    if few and all(influence.max_unit_change is not None for influence in influences):
         low, high = Widened(mean, unit_step(influences, shares)).bounds(tail)
     return mean.estimate, *measure.interval((low, high), mean.estimate), ()
+
+
+def _allowed_interval(
+    allowance: Allowance, measure: Measure, influences: Sequence[Influence], runs: RunsByUnit, word: str
+) -> Bounded:
+    """As `marginal_interval`, of a measure whose intervals allow for more than the two-way variance shows."""
+    sample = runs.sample(steps_of(influences))
+    mean, notes = sample.mean, allowance.refused(influences, [sample], word)
+    if notes or math.isnan(mean.variance):
+        return mean.estimate, None, None, notes
+    bounds = allowance.level(sample).bounds((1 - LEVEL) / 2)
+    return mean.estimate, *measure.interval(bounds, mean.estimate), ()
 
 
 def unit_step(influences: Sequence[Influence], shares: np.ndarray) -> float:
