@@ -19,12 +19,12 @@ from evenhand.audit.comparisons import (
 )
 from evenhand.stats.contrast import TwoWay, two_way
 from evenhand.stats.few_runs import FewRuns, Wider
-from evenhand.stats.proportion import FewDiscordant, Widened
+from evenhand.stats.proportion import ProportionDifference, Widened
 
 SUPPORT = 10
 ADJUSTMENTS = {
     "one more unit": lambda whole: Widened(whole, 0.2),
-    "shares": lambda whole: FewDiscordant(whole, mean(0.02), mean(0.01), 30.0),
+    "shares": lambda whole: ProportionDifference(whole, mean(0.02), mean(0.01), 30.0),
 }
 
 

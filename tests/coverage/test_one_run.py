@@ -53,6 +53,16 @@ GAP_CHANGES = {
     "units of three, weights": world(0.95, 0.85, (150,) * 4, size=3, weights=True),
 }
 """Two models, one run each, that are fair, whatever else they do."""
+LESS_ACCURATE = {
+    "groups of 75": world(0.95, 0.85, (75,) * 8),
+    "groups of 150, weights": world(0.95, 0.85, (150,) * 4, weights=True),
+    "groups of 400": world(0.97, 0.92, (400,) * 4),
+    "units of three, weights": GAP_CHANGES["units of three, weights"],
+    "units of ten": world(0.95, 0.85, (400,) * 4, size=10),
+}
+"""Two models, one run each, of which one is less accurate in all groups."""
+SMALL = (0.05, 0.0125, 0.005)
+"""Levels of one bound; families use small ones."""
 SINGLE = {
     "fixed split": world(0.9, 0.9, (75,) * 4, runs=5, run=0.03, single=True),
     "fixed split, three runs": world(0.9, 0.9, (75,) * 4, runs=3, run=0.05, single=True),
@@ -101,6 +111,28 @@ def held(drawn: KnownRates, kind: str, repetitions: int, tail: float) -> dict[st
     return {group: float(np.mean(each)) for group, each in shares.items()}
 
 
+def missed(drawn: KnownRates, kind: str, repetitions: int) -> dict[tuple[float, str], tuple[int, int]]:
+    """How often bounds of changes, or of gap changes, of groups miss the truth, by level and side: misses, bounds."""
+    names = "abcdefghijklmnopqrstuvwxyz"
+    misses: Counter[tuple[float, str]] = Counter()
+    made: Counter[float] = Counter()
+    for repetition in range(repetitions):
+        reading = reading_of(drawn, np.random.default_rng([2, repetition]))
+        for member in compared(reading, ("accuracy",), (kind,)):
+            interval, group = member.contrast.interval, member.comparison.estimand.subset.group
+            if interval is None or group is None or member.comparison.method != "method":
+                continue
+            place = names.index(group)
+            lost = drawn.rates["reference"][place] - drawn.rates["method"][place]
+            truth = lost if kind == "change" else gap_change_of(drawn, group)
+            for tail in SMALL:
+                low, high = interval.bounds(tail)
+                made[tail] += 1
+                misses[tail, "low"] += low > truth
+                misses[tail, "high"] += high < truth
+    return {(tail, side): (misses[tail, side], made[tail]) for tail in SMALL for side in ("low", "high")}
+
+
 def test_a_fair_model_is_not_accused():
     false_claims_are_rare(replace(GAPS["a group of 12, few errors"], alone=True), "gap", 100)
 
@@ -144,6 +176,15 @@ def test_no_two_fair_models_are_accused(name, repetitions):
     false_claims_are_rare(
         GAP_CHANGES[name], "gap change", repetitions(2000), ("worse", "better", "widens", "narrows", "reversed")
     )
+
+
+@pytest.mark.simulate
+@pytest.mark.parametrize("name", LESS_ACCURATE)
+@pytest.mark.parametrize("kind", ["change", "gap change"])
+def test_bounds_of_one_run_hold_at_small_levels(name, kind, repetitions):
+    """A t interval of the change misses in up to twice as many as it says at the small levels."""
+    for (level, side), (misses, count) in missed(LESS_ACCURATE[name], kind, repetitions(1000)).items():
+        assert misses / count <= bounds.most(level, count), (level, side, misses / count)
 
 
 @pytest.mark.simulate

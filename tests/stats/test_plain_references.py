@@ -12,7 +12,7 @@ import pytest
 from evenhand.stats.contrast import TwoWay, degrees_of_freedom
 from evenhand.stats.few_runs import LEAST, FewRuns, Wider
 from evenhand.stats.power import REPEATS, Repeated, half_widths
-from evenhand.stats.proportion import FewDiscordant, Widened
+from evenhand.stats.proportion import ProportionDifference, Widened
 from evenhand.stats.roots import rising_root
 from evenhand.stats.student_t import t_density, t_quantile, t_quantiles, t_tail
 
@@ -39,7 +39,7 @@ def two_ways(count: int, seed: int) -> Iterator[TwoWay]:
         yield TwoWay(estimate, variance, df, v_seed, v_example, v_both, runs, units)
 
 
-def few_discordants(count: int, seed: int) -> Iterator[FewDiscordant]:
+def few_discordants(count: int, seed: int) -> Iterator[ProportionDifference]:
     rng = np.random.default_rng(seed)
     for whole in two_ways(count, seed):
         plus, minus = rng.choice([0.0, 1e-3, 0.02, 0.2, 1.0], 2, p=[0.2, 0.3, 0.3, 0.15, 0.05])
@@ -48,7 +48,7 @@ def few_discordants(count: int, seed: int) -> Iterator[FewDiscordant]:
             for share in (plus, minus)
         ]
         own = replace(whole, estimate=float(plus - minus), variance=whole.variance * rng.choice([1e-6, 1e-3, 1]))
-        yield FewDiscordant(own, *sides, whole.units * float(rng.uniform(0.7, 1)))
+        yield ProportionDifference(own, *sides, whole.units * float(rng.uniform(0.7, 1)))
 
 
 def tail_of(bounds, null: float, above: bool) -> float:

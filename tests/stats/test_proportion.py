@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from evenhand.stats.contrast import two_way
-from evenhand.stats.proportion import FewDiscordant, Widened, effective_size, proportion_interval, wilson
+from evenhand.stats.proportion import ProportionDifference, Widened, effective_size, proportion_interval, wilson
 
 
-def pair(plus: int, minus: int, n: int = 200, runs: int = 1) -> FewDiscordant:
+def pair(plus: int, minus: int, n: int = 200, runs: int = 1) -> ProportionDifference:
     """n paired units of which some are discordant, alike in every run."""
     difference = np.zeros(n)
     difference[:plus], difference[plus : plus + minus] = 1, -1
@@ -19,7 +19,7 @@ def pair(plus: int, minus: int, n: int = 200, runs: int = 1) -> FewDiscordant:
         rows = np.tile((outcome - value) / n, (runs, 1))
         return two_way(np.full(runs, value), rows, np.full((runs, n), 1 / n))
 
-    return FewDiscordant(mean(difference), mean(difference == 1), mean(difference == -1), float(n))
+    return ProportionDifference(mean(difference), mean(difference == 1), mean(difference == -1), float(n))
 
 
 def test_wilson_agrees_with_statsmodels():

@@ -12,7 +12,7 @@ from evenhand.stats.contrast import TwoWay, degrees_of_freedom
 from evenhand.stats.differences import Apart
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.paired import t_over_runs
-from evenhand.stats.proportion import FewDiscordant, Widened
+from evenhand.stats.proportion import ProportionDifference, Widened
 from evenhand.stats.runs_needed import (
     DRAWS,
     FOR_EVER,
@@ -45,7 +45,7 @@ PLUS, MINUS = contrast(0.03, 3e-5, 6e-5, 3e-5, units=80), contrast(0.02, 2e-5, 5
 
 @pytest.mark.parametrize("runs", [6, 12, 40])
 def test_bounds_of_each_way_to_go_on_are_those_of_the_interval_that_it_has(runs):
-    few = FewDiscordant(WHOLE, PLUS, MINUS, 78.0)
+    few = ProportionDifference(WHOLE, PLUS, MINUS, 78.0)
     low, high = bounds_after(FewRuns(WHOLE), runs, 0.02)
     lower, higher = bounds_after(Wider(FewRuns(WHOLE), few), runs, 0.02)
     wide = bounds_after(Wider(FewRuns(WHOLE), Widened(WHOLE, 1 / 80)), runs, 0.02)
@@ -56,7 +56,7 @@ def test_bounds_of_each_way_to_go_on_are_those_of_the_interval_that_it_has(runs)
         assert (low[place], high[place]) == pytest.approx(plain.bounds(0.02), rel=1e-9)
         sides = [after(PLUS, runs, shift / 2, ratio), after(MINUS, runs, -shift / 2, ratio)]
         if min(side.estimate for side in sides) > 0:
-            own = FewDiscordant(plain.whole, *sides, few.most_after(runs))
+            own = ProportionDifference(plain.whole, *sides, few.most_after(runs))
             expected = Wider(plain, replace(own, units=own.units)).bounds(0.02)
             assert (lower[place], higher[place]) == pytest.approx(expected, rel=1e-9)
         expected = Wider(plain, Widened(plain.whole, 1 / 80)).bounds(0.02)
@@ -64,7 +64,7 @@ def test_bounds_of_each_way_to_go_on_are_those_of_the_interval_that_it_has(runs)
 
 
 def test_a_difference_of_sides_is_never_narrower_than_the_two_way_interval():
-    group = Wider(FewRuns(WHOLE), FewDiscordant(WHOLE, PLUS, MINUS, 78.0))
+    group = Wider(FewRuns(WHOLE), ProportionDifference(WHOLE, PLUS, MINUS, 78.0))
     apart = Apart(contrast(0.01, 6e-5, 8e-5, 4e-5), group, FewRuns(contrast(0.0, 2e-5, 3e-5, 2e-5)))
     plain, wider = (bounds_after(one, 12, 0.02) for one in (FewRuns(apart.whole), Wider(FewRuns(apart.whole), apart)))
     assert (wider[0] <= plain[0] + 1e-12).all() and (wider[1] >= plain[1] - 1e-12).all()
@@ -98,7 +98,7 @@ def test_more_runs_cannot_remove_the_noise_of_a_fixed_test_set():
 def test_identical_predictions_are_never_decided_by_more_runs():
     """No run and no example differs, and the bounds are those of a group of 150 without a discordant example."""
     nothing = contrast(0.0, 0.0, 0.0, 0.0, units=150)
-    interval = Wider(FewRuns(nothing), FewDiscordant(nothing, nothing, nothing, 150.0))
+    interval = Wider(FewRuns(nothing), ProportionDifference(nothing, nothing, nothing, 150.0))
     assert interval.bounds(0.05)[1] > 0.01
     assert runs_needed(interval, 0.05, 0.01).reason == IDENTICAL
 

@@ -120,17 +120,21 @@ def agreement(events: Sequence[np.ndarray], tested: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class FewDiscordant:
-    """The interval for a difference of two paired proportions with few discordant units.
+class ProportionDifference:
+    """The interval for a difference of two proportions: of a paired change, of those who gained and of those who lost.
 
-    The difference is plus − minus: the shares of cells where only the first, or only the second, has the event. Each
-    gets Wilson's interval at its clustered effective size, and the two are combined as Newcombe (1998) does; the bounds
-    never lie inside those of the two-way interval. The width is positive even when no unit is discordant: then the
-    bounds are ±q²/(n + q²), as in Tango's score interval.
+    The difference is plus − minus: of a change the shares of cells where only the first, or only the second, has the
+    event. Each gets Wilson's interval at its clustered effective size, and the two are combined as Newcombe (1998)
+    does; the bounds never lie inside those of the two-way interval. The width is positive even when no unit is
+    discordant: then the bounds are ±q²/(n + q²), as in Tango's score interval.
 
     A few events cannot show how far the runs of a unit depend on each other, so the effective size has a limit: with m
     runs per unit, units·m/(1 + (m − 1)·r), r the probability that a unit with an event in one run has it in another.
-    It goes from the number of units (r = 1, and what is taken without any event) to that of cells (r = 0).
+    It goes from the number of units (r = 1, and what is taken without any event) to that of cells (r = 0). Many events
+    do show how examples depend on each other; then the limit is `cells`.
+
+    Wilson's bounds allow for a variance that grows with the share itself. A t interval does not: where one method makes
+    fewer errors, a sample with few of them has a small variance as well, and is taken for too certain.
 
     Attributes:
         whole: the two-way interval of the difference.
@@ -138,6 +142,7 @@ class FewDiscordant:
         units: Kish's effective number of units.
         repeats: m, how many runs a unit is in.
         agreement: r, as of `agreement`.
+        cells: Kish's effective number of (example, run) cells, where many units are discordant; None where few are.
     """
 
     whole: TwoWay
@@ -146,6 +151,7 @@ class FewDiscordant:
     units: float
     repeats: float = 1.0
     agreement: float = 1.0
+    cells: float | None = None
 
     @property
     def estimate(self) -> float:
@@ -178,6 +184,8 @@ class FewDiscordant:
     @property
     def most(self) -> float:
         """The largest effective size of a share."""
+        if self.cells is not None:
+            return self.cells
         return self.units / clumping(self.repeats, self.agreement)
 
     def most_after(self, runs: int) -> float:

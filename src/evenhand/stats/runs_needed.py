@@ -27,7 +27,7 @@ from evenhand.stats.differences import Apart, FewEvents, Interval, OnTwoWay, add
 from evenhand.stats.few_runs import Wider
 from evenhand.stats.means import SkewedMean
 from evenhand.stats.power import POWER
-from evenhand.stats.proportion import FewDiscordant, Widened, wilson_bounds
+from evenhand.stats.proportion import ProportionDifference, Widened, wilson_bounds
 from evenhand.stats.ranking import LogitInterval, SkewedInterval
 from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.student_t import t_quantile, t_quantiles
@@ -170,8 +170,8 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
         return np.minimum(low, lower), np.maximum(high, higher)
     if isinstance(interval, Apart):
         return _bounds_apart(interval, future)
-    if isinstance(interval, FewDiscordant):
-        return _bounds_of_few_discordant(interval, future)
+    if isinstance(interval, ProportionDifference):
+        return _bounds_of_proportions(interval, future)
     whole = _two_way_of(interval)
     variance = _Variance.after(whole, future)
     middle = whole.estimate + future.shift
@@ -198,7 +198,7 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
     return middle - half, middle + half
 
 
-def _bounds_of_few_discordant(interval: FewDiscordant, future: _Future) -> Bounds:
+def _bounds_of_proportions(interval: ProportionDifference, future: _Future) -> Bounds:
     """The two shares move by half of the shift each, and keep their sum where they can."""
     variance = _Variance.after(interval.whole, future)
     difference = interval.plus.estimate - interval.minus.estimate + future.shift

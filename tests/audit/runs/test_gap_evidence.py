@@ -10,10 +10,11 @@ import pytest
 
 from evenhand.audit.comparisons import Contrast
 from evenhand.audit.disparities import GapIntervals
-from evenhand.audit.estimands import Estimand, Subset, gap_change
+from evenhand.audit.estimands import Estimand, Subset, change, gap_change
 from evenhand.audit.group_rows import between_groups
 from evenhand.audit.kinds.prediction_tables import readings
 from evenhand.audit.measures import measure_named
+from evenhand.audit.runs.evidence import paired_evidence
 from evenhand.audit.runs.gap_change_evidence import gap_change_evidence
 from evenhand.audit.verdict_rows import FamilyBounds, SettingContrast, verdict_row
 from evenhand.stats.differences import Apart
@@ -55,20 +56,36 @@ def by_hand(tables, name, group):
 
 
 @pytest.mark.parametrize("name", RATES)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_all_groups_at_once_is_example_by_example(name, seed):
-    tables = study(n=500, seeds=3, harm={"b": 0.9}, seed=seed)
+@pytest.mark.parametrize(("seed", "runs"), [(0, 3), (1, 3), (0, 1)])
+def test_all_groups_at_once_is_example_by_example(name, seed, runs):
+    tables = study(n=500 if runs > 1 else 1200, seeds=runs, harm={"b": 0.9}, seed=seed)
     closed, slow = (evidence(reading_of(tables, by_example), name) for by_example in (False, True))
     assert closed.gram is not None and slow.gram is None
     for part in ("estimate", "variance", "df", "v_seed", "v_example", "v_both"):
         assert getattr(slow.whole, part) == pytest.approx(getattr(closed.whole, part), rel=1e-9), part
-    assert slow.smallest == closed.smallest and slow.notes == closed.notes and slow.adjusted is None
+    assert (
+        slow.smallest == closed.smallest and slow.notes == closed.notes and slow.adjustment == closed.adjustment == ""
+    )
+    assert (slow.adjusted is None) == (closed.adjusted is None) == (runs > 1)
+    if runs == 1:
+        for tail in (0.05, 0.001):
+            assert slow.adjusted.bounds(tail) == pytest.approx(closed.adjusted.bounds(tail), rel=1e-9)
     for (codes, totals), (others, same) in [(slow.totals(), closed.totals())]:
         width = max(codes.max(), others.max()) + 1
         assert np.bincount(codes, totals, width) == pytest.approx(np.bincount(others, same, width), abs=1e-12)
     for part in ("total", "of_method", "of_reference", "inside", "outside"):
         ours, theirs = getattr(slow.gaps, part), getattr(closed.gaps, part)
         assert ours.bounds(0.025) == pytest.approx(theirs.bounds(0.025), rel=1e-9), part
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_a_change_of_one_run_has_the_same_interval_both_ways(name):
+    tables, measure = study(n=500, seeds=1, harm={"b": 0.9}), measure_named(name)
+    asked = change(Estimand(measure, Subset("who", "b")), "lora", "full", measure.direction)
+    closed, slow = (paired_evidence(reading_of(tables, way).rates, asked, []) for way in (False, True))
+    assert closed.gram is not None and slow.gram is None and closed.adjustment == slow.adjustment == ""
+    for tail in (0.05, 0.001):
+        assert slow.adjusted.bounds(tail) == pytest.approx(closed.adjusted.bounds(tail), rel=1e-9)
 
 
 def test_a_unit_of_several_examples_contributes_what_its_examples_do():

@@ -17,7 +17,7 @@ from evenhand.audit.runs.items import ItemRuns, Items, combined, defined_items, 
 from evenhand.audit.trial_records import ONE_SEED, missing_note, one_against_several, seed_pairs, seeds_of
 from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.audit.verdicts import Family, pairs
-from evenhand.stats.proportion import FewDiscordant, Widened
+from evenhand.stats.proportion import ProportionDifference, Widened
 
 Sample = TypeVar("Sample")
 """The records of one run."""
@@ -90,7 +90,7 @@ class ItemReading(ABC, Generic[Sample]):
         interval = interval_of(runs)
         return None if math.isnan(interval.variance) else interval.bounds((1 - LEVEL) / 2)
 
-    def adjusted(self, change: ItemRuns) -> FewDiscordant | Widened | None:
+    def adjusted(self, change: ItemRuns) -> ProportionDifference | Widened | None:
         """The interval of a contrast for few discordant units; None where there are enough."""
         return change.widened(change.mean)
 

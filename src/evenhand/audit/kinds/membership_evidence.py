@@ -11,7 +11,7 @@ from evenhand.audit.comparisons import NO_COMMON_SEED, Evidence
 from evenhand.audit.membership.leakage import Leak, Targets
 from evenhand.audit.trial_records import shared_seeds
 from evenhand.stats.contrast import TwoWay, from_cells, unpaired
-from evenhand.stats.proportion import FEW, FewDiscordant
+from evenhand.stats.proportion import FEW, ProportionDifference
 
 CLUSTERED = "interval: two-way clustered by model and example"
 JACKKNIFED = "interval: two-way clustered by pair of models and example, pairs left out in turn; runs are pairs"
@@ -107,7 +107,7 @@ def paired_leaks(first: Leak, second: Leak, evidence_notes: Sequence[str], closi
         sides = [np.maximum(first.found - second.found, 0.0), np.maximum(second.found - first.found, 0.0)]
         if int((first.summed(sides[0] + sides[1]) > 0).any(axis=0).sum()) < FEW:
             plus, minus = (_share(first, side) for side in sides)
-            adjusted = FewDiscordant(whole, plus, minus, first.effective_units)
+            adjusted = ProportionDifference(whole, plus, minus, first.effective_units)
     clustered = CLUSTERED if first.pooled.without is None else JACKKNIFED
     totals = (first.pooled.cells - second.pooled.cells).sum(axis=0)
     return Evidence(
@@ -141,7 +141,7 @@ def _unpaired(
     shares = [_share(leak, leak.found) for leak in sides if leak.found is not None]
     units = [leak.effective_units for leak in sides]
     if any(min(share.estimate, 1 - share.estimate) * size < FEW for share, size in zip(shares, units, strict=False)):
-        adjusted = FewDiscordant(whole, shares[0], shares[1], min(units))
+        adjusted = ProportionDifference(whole, shares[0], shares[1], min(units))
     return Evidence(
         whole,
         models,

@@ -17,6 +17,7 @@ from evenhand.audit.measures.steps import combined
 from evenhand.audit.runs.allowance import Difference, Sample
 from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.by_unit import RunsByUnit, known_units, steps_of, unit_step
+from evenhand.audit.runs.gains_and_losses import gains_and_losses, kish, repeats
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.runs.rest_gaps import RestGapChanges
@@ -25,7 +26,7 @@ from evenhand.stats.agreement import AgreementInterval
 from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
 from evenhand.stats.differences import Apart, correlation_of
 from evenhand.stats.multiplicity import unit_totals
-from evenhand.stats.proportion import FEW, FewDiscordant, Widened, agreement, clumping
+from evenhand.stats.proportion import FEW, ProportionDifference, Widened, agreement, clumping
 from evenhand.stats.subsets import TwoWays
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
@@ -93,6 +94,8 @@ def evidence_of_subset(
         smallest=int(changes.smallest[index]),
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
+        adjusted=changes.of_one_run(index),
+        adjustment="",
         totals=partial(changes.totals, index),
         gram=None if whole_gram is None else (whole_gram, index),
     )
@@ -118,13 +121,8 @@ def evidence_of_pairs(
         adjusted, adjustment = allowance.change(sample), allowance.note
         doubts = allowance.doubts_on_change(influences, sample, partial(_levels, reader, pairs), reader.sample)
     elif measure.proportion and all(influence.parts is None for influence in influences):
-        signs = [
-            np.rint(np.divide(change, weight, out=np.zeros_like(change), where=weight > 0) + value)
-            for change, weight, value in zip(changes, weights, values, strict=True)
-        ]
-        (changed,) = by_unit(units, [np.abs(part) for part in signs])
-        if int((changed > 0).any(axis=0).sum()) < FEW:
-            adjusted = _few_discordant(whole, units, weights, signs, shares, reader.clustered)
+        adjusted, few = gains_and_losses(whole, units, weights, values, changes, reader.clustered)
+        adjustment = DISCORDANT if few else ""
     elif all(influence.max_unit_change is not None for influence in influences):
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
@@ -211,7 +209,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
         doubts = allowance.doubts(every, difference, reader.sample)
         adjusted = None if doubts else allowance.difference(difference)
     elif measure.proportion and _rare(sides, shares):
-        adjusted = FewDiscordant(whole, sides[0], sides[1], min(kish(share) for share in shares))
+        adjusted = ProportionDifference(whole, sides[0], sides[1], min(kish(share) for share in shares))
     elif not measure.proportion and all(influence.max_unit_change is not None for influence in every):
         influential = min(max(int((influence.influence != 0).sum()) for influence in side) for side in influences)
         if influential < FEW:
@@ -254,36 +252,6 @@ def absence_notes(reader: RunInfluences, method: str, seeds: Sequence[int]) -> l
     """The notes on a method's missing predictions, each with the method's name."""
     missing = missing_note(method, seeds, reader.evaluation.absent, f"have no {reader.evaluation.records}")
     return [f"{method}: {note}" for note in missing]
-
-
-def kish(shares: np.ndarray) -> float:
-    """Kish's effective number of units of a mean over runs, from the shares [J, U]."""
-    return 1 / float((shares.mean(axis=0) ** 2).sum())
-
-
-def repeats(shares: np.ndarray) -> float:
-    """How many runs a unit is in: the effective numbers of cells over that of units, from the shares [J, U]."""
-    return len(shares) ** 2 / float((shares**2).sum()) / kish(shares)
-
-
-def _few_discordant(
-    whole: TwoWay,
-    units: Sequence[np.ndarray],
-    weights: Sequence[np.ndarray],
-    signs: Sequence[np.ndarray],
-    shares: np.ndarray,
-    clustered: bool,
-) -> FewDiscordant:
-    """The adjusted interval of a change of a proportion: gains and losses apart, as few units changed either way."""
-    parts, units_with = [], []
-    for side in (1, -1):
-        events = [part == side for part in signs]
-        units_with.append(by_unit(units, [event.astype(float) for event in events])[0] > 0)
-        values = np.array([float(weight @ event) for weight, event in zip(weights, events, strict=True)])
-        influence = [weight * (event - value) for weight, event, value in zip(weights, events, values, strict=True)]
-        (summed,) = by_unit(units, influence)
-        parts.append(two_way(values, summed, shares, clustered))
-    return FewDiscordant(whole, parts[0], parts[1], kish(shares), repeats(shares), agreement(units_with, shares > 0))
 
 
 def _skewed(

@@ -99,10 +99,11 @@ def _of_pairs(
     intervals = [_interval(side, side.whole) for side in evidence if side.whole is not None]
     whole, allowance = difference.whole, difference.allowance
     adjusted, doubts = None, [doubt for side in evidence for doubt in side.doubts]
+    adjustments = [side.adjustment for side in evidence if side.adjusted is not None]
     if allowance is not None:
         adjusted = allowance.gap_change(difference.difference, intervals, difference.part)
         doubts = allowance.doubts_on_gap_change(difference.difference, doubts)
-    elif any(side.adjusted is not None and side.adjustment != SKEWED for side in evidence):
+    elif any(adjustment != SKEWED for adjustment in adjustments):
         adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(
@@ -113,7 +114,7 @@ def _of_pairs(
         sample=reader.sample,
         doubts=tuple(doubts),
         adjusted=adjusted,
-        adjustment=evidence[0].adjustment,
+        adjustment=next(filter(None, adjustments), ""),
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
         totals=lambda: (difference.units, difference.totals),
