@@ -29,6 +29,7 @@ from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
 from evenhand.stats.ranking import LogitInterval, SkewedInterval, precision_area, roc_area
+from evenhand.stats.rate_changes import Moved, RateChange
 from evenhand.stats.ratios import TwoProportions, score_ratio
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 from evenhand.stats.roc_point import RocPoint, pooled_tpr
@@ -43,9 +44,11 @@ __all__ = [
     "LogitInterval",
     "MaxT",
     "MetaAnalysis",
+    "Moved",
     "NoiseFloor",
     "PermutedGroups",
     "PooledRoc",
+    "RateChange",
     "RatioSums",
     "RocPoint",
     "RunAgreement",

@@ -130,11 +130,7 @@ class ProportionDifference:
 
     A few events cannot show how far the runs of a unit depend on each other, so the effective size has a limit: with m
     runs per unit, units·m/(1 + (m − 1)·r), r the probability that a unit with an event in one run has it in another.
-    It goes from the number of units (r = 1, and what is taken without any event) to that of cells (r = 0). Many events
-    do show how examples depend on each other; then the limit is `cells`.
-
-    Wilson's bounds allow for a variance that grows with the share itself. A t interval does not: where one method makes
-    fewer errors, a sample with few of them has a small variance as well, and is taken for too certain.
+    It goes from the number of units (r = 1, and what is taken without any event) to that of cells (r = 0).
 
     Attributes:
         whole: the two-way interval of the difference.
@@ -142,7 +138,6 @@ class ProportionDifference:
         units: Kish's effective number of units.
         repeats: m, how many runs a unit is in.
         agreement: r, as of `agreement`.
-        cells: Kish's effective number of (example, run) cells, where many units are discordant; None where few are.
     """
 
     whole: TwoWay
@@ -151,7 +146,6 @@ class ProportionDifference:
     units: float
     repeats: float = 1.0
     agreement: float = 1.0
-    cells: float | None = None
 
     @property
     def estimate(self) -> float:
@@ -184,8 +178,6 @@ class ProportionDifference:
     @property
     def most(self) -> float:
         """The largest effective size of a share."""
-        if self.cells is not None:
-            return self.cells
         return self.units / clumping(self.repeats, self.agreement)
 
     def most_after(self, runs: int) -> float:

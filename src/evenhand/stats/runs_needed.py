@@ -29,6 +29,7 @@ from evenhand.stats.means import SkewedMean
 from evenhand.stats.power import POWER
 from evenhand.stats.proportion import ProportionDifference, Widened, wilson_bounds
 from evenhand.stats.ranking import LogitInterval, SkewedInterval
+from evenhand.stats.rate_changes import RateChange
 from evenhand.stats.score_interval import ScoreInterval
 from evenhand.stats.student_t import t_quantile, t_quantiles
 
@@ -175,7 +176,7 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
     whole = _two_way_of(interval)
     variance = _Variance.after(whole, future)
     middle = whole.estimate + future.shift
-    if isinstance(interval, FewEvents | LogitInterval | SkewedInterval | SkewedMean | AgreementInterval):
+    if isinstance(interval, FewEvents | RateChange | LogitInterval | SkewedInterval | SkewedMean | AgreementInterval):
         # Its distances fall as the standard error does.
         falls = np.sqrt(variance.total / whole.variance) if whole.variance > 0 else 1.0
         low, high = interval.bounds(future.level)

@@ -98,7 +98,7 @@ class Rows:
                 squares = np.maximum(np.einsum("psj,psj->sj", factors, products), 0.0)
             else:
                 each = [self.run(run).totals(masks, one[:, :, [run]]) for run in range(one.shape[2])]
-                squares = np.stack([_squared(totals, len(masks)) for totals in each], axis=1)
+                squares = np.stack([squared(totals, len(masks)) for totals in each], axis=1)
             found.append((cut(squares, scale), scale))
         return found
 
@@ -129,7 +129,7 @@ def gram_of(totals: Iterable[np.ndarray], subsets: int) -> np.ndarray:
     return gram
 
 
-def _squared(totals: Iterator[np.ndarray], subsets: int) -> np.ndarray:
+def squared(totals: Iterator[np.ndarray], subsets: int) -> np.ndarray:
     """Σ_u of squares of totals that come block by block, float [S]."""
     found = np.zeros(subsets)
     for total in totals:

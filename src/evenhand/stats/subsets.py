@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 
 from evenhand.stats.contrast import TwoWay, many_degrees_of_freedom, units_of_two_sides
-from evenhand.stats.subset_rows import Rows, cut, gram_of
+from evenhand.stats.subset_rows import Rows, cut, gram_of, squared
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +110,13 @@ class TwoSided:
     outside: TwoWays
 
 
-def levels(sums: RatioSums, masks: np.ndarray) -> TwoWays:
+def levels(sums: RatioSums, masks: np.ndarray, together: bool = True) -> TwoWays:
     """The mean over runs of a ratio, in each subset; masks are bool [S, R].
 
     Args:
         sums: what each row adds, for R rows and J runs.
         masks: bool [S, R].
+        together: whether products of two subsets are summed too (`TwoWays.gram`), which takes longer for many subsets.
 
     Example:
         Three tests of four examples, which were right (1) or wrong (0), and two overlapping groups:
@@ -128,7 +129,7 @@ def levels(sums: RatioSums, masks: np.ndarray) -> TwoWays:
         >>> means.estimate.round(3).tolist(), means.units.tolist()
         ([0.667, 0.5], [3, 2])
     """
-    return _one_side([sums], masks)
+    return _one_side([sums], masks, together)
 
 
 def changes(first: RatioSums, second: RatioSums, masks: np.ndarray) -> TwoWays:
@@ -252,13 +253,15 @@ def _side(
     return values, np.where(everywhere, pooled, 0.0), np.where(known, alone, 0.0)
 
 
-def _one_side(sums: Sequence[RatioSums], masks: np.ndarray) -> TwoWays:
+def _one_side(sums: Sequence[RatioSums], masks: np.ndarray, together: bool = True) -> TwoWays:
     rows, centres = _rows(sums)
     masks = rows.own(masks)
     values, coefficients, of_run = _side(rows, sums, (1, -1)[: len(sums)], centres, masks)
-    gram = gram_of(rows.totals(masks, coefficients), len(masks))
+    totals = rows.totals(masks, coefficients)
+    gram = gram_of(totals, len(masks)) if together else None
+    of_means = squared(totals, len(masks)) if gram is None else np.diag(gram)
     squares = rows.squares(masks, coefficients, of_run)
-    return _alone(values, np.diag(gram), rows.units(masks), squares, gram)
+    return _alone(values, of_means, rows.units(masks), squares, gram)
 
 
 def _alone(

@@ -27,6 +27,7 @@ from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, tw
 from evenhand.stats.differences import Apart, correlation_of
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, ProportionDifference, Widened, agreement, clumping
+from evenhand.stats.rate_changes import RateChange
 from evenhand.stats.subsets import TwoWays
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
@@ -94,7 +95,7 @@ def evidence_of_subset(
         smallest=int(changes.smallest[index]),
         single=is_single(reader, comparison),
         closing=reader.closing(whole.runs),
-        adjusted=changes.of_one_run(index),
+        adjusted=changes.adjusted(index),
         adjustment="",
         totals=partial(changes.totals, index),
         gram=None if whole_gram is None else (whole_gram, index),
@@ -121,8 +122,8 @@ def evidence_of_pairs(
         adjusted, adjustment = allowance.change(sample), allowance.note
         doubts = allowance.doubts_on_change(influences, sample, partial(_levels, reader, pairs), reader.sample)
     elif measure.proportion and all(influence.parts is None for influence in influences):
-        adjusted, few = gains_and_losses(whole, units, weights, values, changes, reader.clustered)
-        adjustment = DISCORDANT if few else ""
+        adjusted = gains_and_losses(whole, units, weights, values, changes, reader.clustered)
+        adjustment = "" if isinstance(adjusted, RateChange) else DISCORDANT
     elif all(influence.max_unit_change is not None for influence in influences):
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
         if int((changed > 0).any(axis=0).sum()) < FEW:

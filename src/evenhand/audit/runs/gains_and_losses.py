@@ -1,9 +1,4 @@
-"""The interval of a change of a rate, from the shares of examples that gained the outcome and that lost it.
-
-Where few units are discordant, the two-way variance collapses. In one run it also goes with the estimate: a method that
-errs more often shows fewer errors and less variance in the same samples, so that a t interval misses the change on one
-side more often than it says, the more so at small levels. Wilson's bounds of both shares allow for it.
-"""
+"""Who gained an outcome between two methods, and who lost it, on which intervals of changes of rates rest."""
 
 from __future__ import annotations
 
@@ -13,8 +8,9 @@ import numpy as np
 
 from evenhand.stats.contrast import TwoWay, by_unit, two_way
 from evenhand.stats.proportion import FEW, ProportionDifference, agreement
+from evenhand.stats.rate_changes import Moved, RateChange
 from evenhand.stats.subset_rows import Rows
-from evenhand.stats.subsets import RatioSums, TwoWays, levels
+from evenhand.stats.subsets import RatioSums, levels
 
 
 def kish(shares: np.ndarray) -> float:
@@ -34,8 +30,8 @@ def gains_and_losses(
     values: np.ndarray,
     changes: Sequence[np.ndarray],
     clustered: bool,
-) -> tuple[ProportionDifference | None, bool]:
-    """The interval of a change of a rate, and whether few units are discordant; None of several runs in which many are.
+) -> ProportionDifference | RateChange:
+    """The interval of a change of a rate: for few discordant units, or for many.
 
     Args:
         whole: the change with its two-way variance.
@@ -51,8 +47,6 @@ def gains_and_losses(
     ]
     shares, changed = by_unit(units, weights, [np.abs(part) for part in signs])
     few = int((changed > 0).any(axis=0).sum()) < FEW
-    if not few and whole.runs > 1:
-        return None, False
     parts, units_with = [], []
     for side in (1, -1):
         events = [part == side for part in signs]
@@ -61,30 +55,31 @@ def gains_and_losses(
         influence = [weight * (event - mean) for weight, event, mean in zip(weights, events, means, strict=True)]
         (summed,) = by_unit(units, influence)
         parts.append(two_way(means, summed, shares, clustered))
-    together = agreement(units_with, shares > 0)
-    cells = None if few else 1 / float((weights[0] ** 2).sum())
-    return ProportionDifference(whole, parts[0], parts[1], kish(shares), repeats(shares), together, cells), few
+    if few:
+        together = agreement(units_with, shares > 0)
+        return ProportionDifference(whole, parts[0], parts[1], kish(shares), repeats(shares), together)
+    cells = len(weights) ** 2 / sum(float((weight**2).sum()) for weight in weights)
+    return RateChange(whole, (Moved(parts[0], parts[1], cells),))
 
 
-class RunGainsAndLosses:
-    """The intervals of changes of a rate in one run, in many subsets of independent examples at once.
+class GainsAndLosses:
+    """Who gained an outcome and who lost it, in many subsets of independent examples at once.
 
     Args:
-        first, second: what each example adds with the one and with the other method, of one run and one base.
+        first, second: what each example adds with the one and with the other method, of one base.
         masks: [S, R], 1 for the members of each subset.
     """
 
     def __init__(self, first: RatioSums, second: RatioSums, masks: np.ndarray):
         base = first.weight
         moved = first.numerator - second.numerator
-        self.shares = [levels(RatioSums(np.maximum(sign * moved, 0.0), base), masks) for sign in (1, -1)]
+        self.shares = [levels(RatioSums(np.maximum(sign * moved, 0.0), base), masks, False) for sign in (1, -1)]
         rows = Rows.of([base], base > 0, np.ones(len(base), dtype=bool), None)
         size, squares = rows.sums(masks, [base, base**2])
         with np.errstate(divide="ignore", invalid="ignore"):
-            self.cells = (size**2 / squares)[:, 0]
+            self.cells = base.shape[1] ** 2 / (squares / size**2).sum(axis=1)
 
-    def interval(self, changes: TwoWays, index: int) -> ProportionDifference:
-        """The interval of the change in one subset, of `changes` in all of them."""
+    def at(self, index: int) -> Moved:
+        """Those of one subset."""
         plus, minus = (share.at(index) for share in self.shares)
-        cells = float(self.cells[index])
-        return ProportionDifference(changes.at(index), plus, minus, cells, cells=cells)
+        return Moved(plus, minus, float(self.cells[index]))

@@ -20,10 +20,11 @@ from evenhand.audit.measures import Measure
 from evenhand.audit.measures.influence import GapOf, RateOf
 from evenhand.audit.measures.run_data import BASE, Rate
 from evenhand.audit.reading import LEVEL
-from evenhand.audit.runs.gains_and_losses import RunGainsAndLosses
+from evenhand.audit.runs.gains_and_losses import GainsAndLosses
 from evenhand.audit.runs.group_gaps import Gaps, gaps_to_rest
 from evenhand.audit.runs.influences import RunInfluences
-from evenhand.stats.proportion import FEW, ProportionDifference, proportion_intervals
+from evenhand.stats.proportion import FEW, proportion_intervals
+from evenhand.stats.rate_changes import RateChange
 from evenhand.stats.student_t import quantiles
 from evenhand.stats.subset_rows import Rows
 from evenhand.stats.subsets import RatioSums, TwoWays, changes, levels
@@ -59,18 +60,18 @@ class Changes:
         exact: bool [S], where this stands for what is computed example by example: it is defined, and at least `FEW`
             units are discordant.
         totals: computes by subset what each unit contributes over all runs: codes and float [U].
-        gains: of a rate in one run, what each subset gained and lost.
+        gains: of a rate, what each subset gained and lost.
     """
 
     whole: TwoWays
     smallest: np.ndarray
     exact: np.ndarray
     totals: Callable[[int], tuple[np.ndarray, np.ndarray]]
-    gains: RunGainsAndLosses | None = None
+    gains: GainsAndLosses | None = None
 
-    def of_one_run(self, index: int) -> ProportionDifference | None:
-        """The interval of one change of a rate in one run; None of several runs, and of gaps."""
-        return None if self.gains is None else self.gains.interval(self.whole, index)
+    def adjusted(self, index: int) -> RateChange | None:
+        """The interval of one change of a rate; None of a gap."""
+        return None if self.gains is None else RateChange(self.whole.at(index), (self.gains.at(index),))
 
 
 @dataclass(eq=False)
@@ -299,7 +300,7 @@ class _Table:
             moves = first.numerator[rows] - second.numerator[rows] - whole.estimate[place] * base[rows]
             return units[rows], (moves / base[rows].sum(axis=0)).mean(axis=1)
 
-        gains = RunGainsAndLosses(first, second, masks) if base.shape[1] == 1 else None
+        gains = GainsAndLosses(first, second, masks)
         return Changes(whole, whole.units_of_runs.min(axis=1), exact, of_rate, gains)
 
     def _gaps(self, softened: bool) -> Gaps:

@@ -19,13 +19,14 @@ from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import RateOf
 from evenhand.audit.reading import LEVEL, Estimate
-from evenhand.audit.runs.gains_and_losses import RunGainsAndLosses
+from evenhand.audit.runs.gains_and_losses import GainsAndLosses
 from evenhand.audit.runs.gap_sides import Sides, either
 from evenhand.audit.runs.rates import SubsetRates
 from evenhand.stats.contrast import units_of_two_sides
-from evenhand.stats.differences import Apart, FewEvents, Proportions, correlation_of, few_events_bounds
+from evenhand.stats.differences import FewEvents, Proportions, correlation_of, few_events_bounds
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW
+from evenhand.stats.rate_changes import RateChange
 from evenhand.stats.ratios import TwoProportions
 from evenhand.stats.student_t import quantiles
 from evenhand.stats.subsets import RatioSums, TwoSided, TwoWays, gap_changes, gap_sums, gaps
@@ -88,7 +89,7 @@ class RestGapChanges:
         exact: bool [S], where this stands for what is computed example by example: it is defined, and at least `FEW`
             examples are discordant on either side.
         totals: computes by subset what each unit contributes over all runs: codes and float [U].
-        gains: of one run, what groups and those whom they are compared with gained and lost.
+        gains: what groups, and those whom they are compared with, gained and lost.
     """
 
     change: Sides
@@ -98,25 +99,11 @@ class RestGapChanges:
     smallest: np.ndarray
     exact: np.ndarray
     totals: Callable[[int], tuple[np.ndarray, np.ndarray]]
-    gains: tuple[RunGainsAndLosses, RunGainsAndLosses] | None = None
+    gains: tuple[GainsAndLosses, GainsAndLosses]
 
-    def of_one_run(self, index: int) -> Apart | None:
-        """The interval of one gap change in one run; None of several."""
-        if self.gains is None:
-            return None
-        inside, outside = self._of_sides(index)
-        return Apart(self.change.two.whole.at(index), inside, outside, float(self.change.part[index, -1]))
-
-    def _of_sides(self, index: int) -> list[FewRuns | Wider]:
-        """The intervals of the change in the group, and in whom it is compared with."""
-        sides = self.change.two.inside, self.change.apart
-        plain = [FewRuns(side.at(index)) for side in sides]
-        if self.gains is None:
-            return list(plain)
-        return [
-            Wider(interval, gains.interval(side, index))
-            for interval, gains, side in zip(plain, self.gains, sides, strict=True)
-        ]
+    def adjusted(self, index: int) -> RateChange:
+        """The interval of one gap change, from who gained and who lost on both sides."""
+        return RateChange(self.change.two.whole.at(index), tuple(side.at(index) for side in self.gains))
 
     def intervals(self, index: int) -> GapIntervals:
         """The intervals beside one gap change."""
@@ -124,7 +111,10 @@ class RestGapChanges:
             self.total.interval(index, 2),
             self.of_method.interval(index),
             self.of_reference.interval(index),
-            *self._of_sides(index),
+            *(
+                Wider(FewRuns(side.at(index)), RateChange(side.at(index), (moved.at(index),)))
+                for side, moved in zip((self.change.two.inside, self.change.apart), self.gains, strict=True)
+            ),
         )
 
 
@@ -224,9 +214,7 @@ class GapsToRest:
         exact = (np.minimum(*discordant) >= FEW) & np.isfinite(two.whole.values + change.apart.values).all(axis=1)
         apart = RatioSums(first.numerator - second.numerator, base)
         totals = self._totals(apart, [(1, masks, two.inside), (-1, opposites, two.outside)])
-        gains = None
-        if base.shape[1] == 1:
-            gains = RunGainsAndLosses(first, second, masks), RunGainsAndLosses(first, second, self.rates.apart)
+        gains = GainsAndLosses(first, second, masks), GainsAndLosses(first, second, self.rates.apart)
         return RestGapChanges(
             change,
             self._sides(partial(gap_sums, first, second), base),

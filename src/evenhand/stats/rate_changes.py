@@ -1,0 +1,102 @@
+"""Intervals of changes of rates, and of gap changes, that allow for a variance which goes with the change itself.
+
+Of a method that errs more often, a sample that shows few of its errors shows a small variance as well, so that a t
+interval takes it for too certain: its bound on the side of more errors misses more often than it says, the more so at
+small levels. Wilson's bounds of a share do not have this fault. `RateChange` makes the examples' part of a t interval
+as much longer as Wilson's bounds of those who gained and of those who lost are than the symmetric ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from evenhand.stats.contrast import TwoWay
+from evenhand.stats.differences import tail_at
+from evenhand.stats.few_runs import FewRuns
+from evenhand.stats.proportion import effective_size, wilson
+from evenhand.stats.student_t import t_quantile
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The shares of examples that gained and that lost an outcome.
+
+    Attributes:
+        plus, minus: the shares with their two-way variances; the change is plus − minus.
+        cells: Kish's effective number of (example, run) cells, which no effective size exceeds.
+    """
+
+    plus: TwoWay
+    minus: TwoWay
+    cells: float
+
+    def distances(self, quantile: float) -> tuple[float, float, float]:
+        """How far Wilson's bounds of the change lie below and above it, and how far the symmetric ones do.
+
+        The examples alone count, not what runs vary by. The bounds of both shares are combined as Newcombe (1998) does.
+        """
+        below, above, symmetric = 0.0, 0.0, 0.0
+        for share, other in ((self.plus, False), (self.minus, True)):
+            p = min(max(share.estimate, 0.0), 1.0)
+            size = effective_size(p, share.v_example, self.cells)
+            low, high = wilson(p, size, quantile)
+            down, up = (high - p, p - low) if other else (p - low, high - p)
+            below, above = math.hypot(below, down), math.hypot(above, up)
+            symmetric += quantile**2 * p * (1 - p) / size
+        return below, above, math.sqrt(symmetric)
+
+
+@dataclass(frozen=True)
+class RateChange:
+    """The interval of a change of a rate, or of a change within a group minus that within another.
+
+    With h the half-width of `FewRuns`, and r ≥ 1 the ratio of the distance of Wilson's bound to that of the symmetric
+    one, a bound lies √(h² + q²·V_example·(r² − 1)) from the estimate; q is t's quantile at U − 1 degrees of freedom.
+    Of two sides the distances are added as squares before the ratio is taken.
+
+    Attributes:
+        whole: the change with its two-way variance.
+        sides: who gained and who lost, of the change, or of both that are compared.
+
+    Example:
+        Of 100 examples 15 lost the outcome, and none gained it: a smaller loss is less certain than a larger one.
+
+        >>> from evenhand.stats import Moved, RateChange, TwoWay
+        >>> def share(p: float) -> TwoWay:
+        ...     v = p * (1 - p) / 99
+        ...     return TwoWay(p, v, df=99, v_seed=0, v_example=v, v_both=0, runs=1, units=100)
+        >>> lost = share(0.15)
+        >>> low, high = RateChange(lost, (Moved(lost, share(0.0), 100),)).bounds(0.025)
+        >>> round(low, 3), round(high, 3)
+        (0.079, 0.234)
+    """
+
+    whole: TwoWay
+    sides: tuple[Moved, ...]
+
+    @property
+    def estimate(self) -> float:
+        return self.whole.estimate
+
+    @property
+    def variance(self) -> float:
+        return self.whole.variance
+
+    def bounds(self, tail: float) -> tuple[float, float]:
+        """Lower and upper bound, each missed with probability `tail` at most."""
+        whole = self.whole
+        half, quantile = FewRuns(whole).half_width(tail), -t_quantile(tail, max(whole.units - 1, 1))
+        below, above, symmetric = 0.0, 0.0, 0.0
+        for place, side in enumerate(self.sides):
+            down, up, equal = side.distances(quantile)
+            down, up = (up, down) if place else (down, up)
+            below, above, symmetric = math.hypot(below, down), math.hypot(above, up), math.hypot(symmetric, equal)
+        known = quantile**2 * whole.v_example
+        farther = [max((part / symmetric) ** 2 - 1, 0.0) if symmetric > 0 else 0.0 for part in (below, above)]
+        low, high = (math.sqrt(half**2 + known * extra) for extra in farther)
+        return self.estimate - low, self.estimate + high
+
+    def p_greater(self, null: float = 0.0) -> float:
+        """The tail probability at which a bound reaches `null`."""
+        return tail_at(self, null)
