@@ -85,17 +85,22 @@ class RateChange:
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
-        whole = self.whole
-        half, quantile = FewRuns(whole).half_width(tail), -t_quantile(tail, max(whole.units - 1, 1))
+        half = FewRuns(self.whole).half_width(tail)
+        low, high = (math.sqrt(half**2 + self.whole.v_example * more) for more in self.stretch(tail))
+        return self.estimate - low, self.estimate + high
+
+    def stretch(self, tail: float) -> tuple[float, float]:
+        """q²·(r² − 1) of the lower and of the upper bound: what they add to h², in units of V_example."""
+        quantile = -t_quantile(tail, max(self.whole.units - 1, 1))
         below, above, symmetric = 0.0, 0.0, 0.0
         for place, side in enumerate(self.sides):
             down, up, equal = side.distances(quantile)
             down, up = (up, down) if place else (down, up)
             below, above, symmetric = math.hypot(below, down), math.hypot(above, up), math.hypot(symmetric, equal)
-        known = quantile**2 * whole.v_example
-        farther = [max((part / symmetric) ** 2 - 1, 0.0) if symmetric > 0 else 0.0 for part in (below, above)]
-        low, high = (math.sqrt(half**2 + known * extra) for extra in farther)
-        return self.estimate - low, self.estimate + high
+        if not symmetric > 0:
+            return 0.0, 0.0
+        low, high = (quantile**2 * max((part / symmetric) ** 2 - 1, 0.0) for part in (below, above))
+        return low, high
 
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""

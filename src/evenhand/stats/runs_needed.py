@@ -176,7 +176,7 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
     whole = _two_way_of(interval)
     variance = _Variance.after(whole, future)
     middle = whole.estimate + future.shift
-    if isinstance(interval, FewEvents | RateChange | LogitInterval | SkewedInterval | SkewedMean | AgreementInterval):
+    if isinstance(interval, FewEvents | LogitInterval | SkewedInterval | SkewedMean | AgreementInterval):
         # Its distances fall as the standard error does.
         falls = np.sqrt(variance.total / whole.variance) if whole.variance > 0 else 1.0
         low, high = interval.bounds(future.level)
@@ -196,6 +196,9 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
         lasting = t_quantile(future.level, units) ** 2 * np.maximum(variance.example - variance.both, 0.0)
         parts = t_quantile(future.level, future.runs - 1) ** 2 * variance.seed + lasting
         half = np.maximum(quantile * np.sqrt(variance.total), np.sqrt(parts))
+    if isinstance(interval, RateChange):
+        below, above = (np.sqrt(half**2 + variance.example * more) for more in interval.stretch(future.level))
+        return middle - below, middle + above
     return middle - half, middle + half
 
 
