@@ -55,6 +55,16 @@ def alone(model, ids) -> torch.Tensor:
         return model(torch.as_tensor(np.asarray(ids))[None]).logits[0].log_softmax(-1)
 
 
+def greedy(model, tokenizer, prompt, most) -> str:
+    """The oracle: the line that greedy decoding writes, computed anew for every token."""
+    ids = list(prompt)
+    for _ in range(most):
+        ids.append(int(alone(model, ids)[-1].argmax()))
+        if ids[-1] == tokenizer.eos_token_id or "\n" in tokenizer.decode(ids[-1:]):
+            break
+    return tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True).split("\n")[0]
+
+
 def long_texts(tokenizer, model):
     """Texts that, with their padding, reach beyond the sliding window of the tiny Mistral; of a prefix, up to it."""
     count = 119 if model.peft_type == "PREFIX_TUNING" else 150
@@ -65,15 +75,7 @@ def long_texts(tokenizer, model):
 def test_greedy_decoding_writes_the_likeliest_token_of_each_prompt_alone(model, tokenizer):
     prompts = ids_of(tokenizer, PROMPTS)
     assert min(map(len, prompts)) == 2 < max(map(len, prompts))
-    expected = []
-    for prompt in prompts:
-        ids = prompt.tolist()
-        for _ in range(12):
-            ids.append(int(alone(model, ids)[-1].argmax()))
-            if ids[-1] == tokenizer.eos_token_id or "\n" in tokenizer.decode(ids[-1:]):
-                break
-        written = tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True)
-        expected.append((written.splitlines() or [""])[0].strip())
+    expected = [greedy(model, tokenizer, prompt.tolist(), 12).strip() for prompt in prompts]
     assert generate_first_lines(model, tokenizer, prompts, CPU, most=12) == expected
     assert len(set(expected)) > 1
 
@@ -144,6 +146,28 @@ def test_responses_are_scored_alike_in_any_batch(model, tokenizer):
         ids = inputs.tokens[row]
         oracle = -alone(model, ids)[:-1].gather(1, torch.as_tensor(ids[1:])[:, None]).mean()
         assert loss == pytest.approx(float(oracle), abs=1e-5)
+
+
+def test_the_harness_scores_and_generates_as_one_text_at_a_time_would(model, tokenizer):
+    pytest.importorskip("lm_eval")
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    def asked(kind, *arguments):
+        return [Instance(request_type=kind, doc={}, arguments=each, idx=0) for each in zip(*arguments, strict=True)]
+
+    reader = HFLM(pretrained=model, backend="causal", tokenizer=tokenizer, batch_size=4, max_length=120)
+    answers = [" was hot", " late", " nobody came to it", " two"]
+    scored = reader.loglikelihood(asked("loglikelihood", PROMPTS, answers), disable_tqdm=True)
+    for (value, _), prompt, answer in zip(scored, PROMPTS, answers, strict=True):
+        context, whole = (reader.tok_encode(text) for text in (prompt, prompt + answer))
+        there = torch.arange(len(context) - 1, len(whole) - 1)
+        oracle = alone(model, whole)[there, torch.tensor(whole)[there + 1]].sum()
+        assert value == pytest.approx(float(oracle), abs=1e-3)
+    options = {"until": ["\n"], "max_gen_toks": 6, "do_sample": False}
+    for prompt in PROMPTS:
+        (written,) = reader.generate_until(asked("generate_until", [prompt], [options]), disable_tqdm=True)
+        assert written == greedy(model, tokenizer, tokenizer(prompt)["input_ids"], 6)
 
 
 def test_a_prefix_leaves_the_room_of_the_attention_window_and_other_tokens_that_of_the_positions(name, tokenizer):
