@@ -93,6 +93,11 @@ def test_a_conversation_that_leaves_no_room_for_virtual_tokens_is_refused_before
         InputError, match="beside 20 virtual tokens of prompt, the prompt and the response in position 1"
     ):
         make_plan(Study(**{**study, "methods": {"m": {"kind": "prompt"}}}), None)
+    with pytest.raises(InputError, match="prompt: 300 tokens leave no room for a text in the 256 positions"):
+        make_plan(Study(**{**study, "methods": {"m": {"kind": "prompt", "tokens": 300}}}), None)
+    windowed = {**study, "model": "tiny-mistral", "methods": {"m": {"kind": "prefix", "tokens": 200}}}
+    with pytest.raises(InputError, match="prefix: 200 tokens leave no room for a text in the attention window of 128"):
+        make_plan(Study(**windowed), None)
 
 
 def test_the_template_is_part_of_a_trials_identity():

@@ -81,7 +81,12 @@ def check(base: BaseModel, conversations: Conversations, methods: Iterable[tuple
 
     tokenizer = shared_tokenizer(base)
     rooms = [(min(longest, room_for_text(base, method, tokenizer)), method) for method, longest in methods]
-    least, method = min(rooms, key=lambda room: room[0])
+    # A method whose virtual tokens leave no room at all is refused by its own check.
+    least, method = min(
+        ((room, method) for room, method in rooms if room > 0), key=lambda each: each[0], default=(0, None)
+    )
+    if method is None:
+        return
     try:
         encode_conversations(tokenizer, conversations.inputs, conversations.targets, conversations.template, least)
     except InputError as error:
