@@ -99,6 +99,7 @@ class LanguageCase(Case):
 
 FULL = {"kind": "full", "lr": 1e-3, "epochs": 2}
 LORA = {"kind": "lora", "rank": 4, "lr": 5e-3, "epochs": 2, "dropout": 0.2}
+PROMPT = {"kind": "prompt", "tokens": 5, "lr": 1e-2, "epochs": 2}
 STRICT = {"clip_norm": 0.1, "weight_decay": 0.1, "warmup": 0.2}
 CASES = {
     "full": Case(FULL, train=STRICT),
@@ -120,6 +121,10 @@ CASES = {
     "language, sharded": LanguageCase(FULL, sharded=True, train={"accumulate": 2, "batch_size": 8, **STRICT}),
     "language, packed and sharded": LanguageCase(FULL, sharded=True, train={"packing": True}),
     "language, lora, sharded": LanguageCase(LORA, "tiny-mistral", sharded=True, train=STRICT),
+    "language, prompt": LanguageCase(PROMPT, train={"accumulate": 2, "batch_size": 8, **STRICT}),
+    "language, prompt, sharded": LanguageCase(PROMPT, "tiny-mistral", sharded=True, train=STRICT),
+    "language, prefix, sharded": LanguageCase({**PROMPT, "kind": "prefix"}, sharded=True, train=STRICT),
+    "language, p-tuning, sharded": LanguageCase({**PROMPT, "kind": "p_tuning"}, sharded=True, train=STRICT),
     "language, float32": LanguageCase({**LORA, "lr": 1e-3}, double=False),
 }
 

@@ -42,13 +42,14 @@ METHOD: dict[str, dict[str, Any]] = {
     "bottleneck": {"width": 4},
     "prefix": {"tokens": 4},
     "prompt": {"tokens": 4, "lr": 0.05},
+    "p_tuning": {"tokens": 4, "hidden": 16},
     "bitfit": {},
     "last": {"layers": 1, "lr": 1e-3},
     "magnitude": {"sparsity": 0.3, "lr": 1e-3},
     "wanda": {"sparsity": 0.3, "lr": 1e-3, "examples": 40},
 }
-FITS = dict.fromkeys(METHOD, BASES) | {"prefix": TEXT, "prompt": TEXT, "bitfit": tuple(BIASES)}
-GPT2 = ("dora", "vera", "ia3", "bottleneck", "prefix", "prompt", "bitfit", "last", "magnitude", "wanda")
+FITS = dict.fromkeys(METHOD, BASES) | {"prefix": TEXT, "prompt": TEXT, "p_tuning": TEXT, "bitfit": tuple(BIASES)}
+GPT2 = ("dora", "vera", "ia3", "bottleneck", "prefix", "prompt", "p_tuning", "bitfit", "last", "magnitude", "wanda")
 PAIRS = [(kind, name) for kind, names in FITS.items() for name in names] + [(kind, "gpt2") for kind in GPT2]
 
 
@@ -72,6 +73,8 @@ def learning(kind: str, name: str) -> int:
             return sum(2 * 4 * outside for _, outside in VALUE[name])
         case "prompt":
             return 4 * 32
+        case "p_tuning":
+            return 4 * 32 + (32 + 1) * 16 + (16 + 1) * 16 + (16 + 1) * 32
         case "bitfit":
             return BIASES[name]
         case "last":
@@ -166,7 +169,7 @@ def test_what_is_drawn_is_a_function_of_the_seed_and_of_nothing_else(kind, name)
     assert all(torch.equal(one[key], again[key]) for key in one)
     other = made(kind, name, seed=4)[1].state_dict()
     drawn = [key for key in one if "classifier" not in key and not torch.equal(one[key], other[key])]
-    assert bool(drawn) == (kind in ("dora", "vera", "bottleneck", "prefix", "prompt"))
+    assert bool(drawn) == (kind in ("dora", "vera", "bottleneck", "prefix", "prompt", "p_tuning"))
 
 
 @pytest.mark.parametrize(
@@ -191,6 +194,7 @@ def test_what_is_drawn_is_a_function_of_the_seed_and_of_nothing_else(kind, name)
         ("prefix", "bert", {"tokens": 64}, "prefix: 64 tokens leave no room for a text in the 64 positions of"),
         ("prompt", "swinv2", {}, "prompt: Swinv2ForImageClassification reads no texts that tokens could precede"),
         ("prompt", "gpt2", {"tokens": 70}, "prompt: 70 tokens leave no room for a text in the 64 positions of GPT2"),
+        ("p_tuning", "vit", {}, "p_tuning: ViTForImageClassification reads no texts that tokens could precede"),
         ("bitfit", "llama", {}, "bitfit: the base of LlamaForSequenceClassification has no biases to train"),
         ("last", "vit", {"layers": 3}, "last: the base of ViTForImageClassification has 2 repeated layers, so 3"),
         ("magnitude", "resnet", {}, "magnitude: ResNetForImageClassification has no linear layers within repeated"),

@@ -11,10 +11,11 @@ from evenhand.methods import METHODS, parse_method
 from evenhand.methods.fit import check_methods
 from evenhand.methods.language import GENERATIVE_KINDS
 from evenhand.methods.layers import blocks, linear_layers, within
+from evenhand.methods.quantized import quantize_base
 from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
-from evenhand.training.language import LanguagePack, encode_whole_texts
+from evenhand.training.language import LanguagePack, encode_whole_texts, example_losses, target_log_probs
 from evenhand.training.loop import take_step
 from evenhand.training.recipe import TrainSpec
 
@@ -30,11 +31,15 @@ METHOD = {
     "oft": {"block": 8},
     "boft": {"block": 4},
     "bottleneck": {"width": 4},
+    "prefix": {"tokens": 4, "lr": 0.1},
+    "prompt": {"tokens": 4, "lr": 0.1},
+    "p_tuning": {"tokens": 4, "hidden": 16},
+    "qlora": {"rank": 4},
     "last": {"layers": 1},
     "magnitude": {"sparsity": 0.3},
     "wanda": {"sparsity": 0.3, "examples": 6},
 }
-PEFT = ("lora", "dora", "vera", "ia3", "oft", "boft")
+PEFT = ("lora", "dora", "vera", "ia3", "oft", "boft", "prefix", "prompt", "p_tuning", "qlora")
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -43,11 +48,13 @@ def name(request) -> str:
 
 
 def method_of(kind):
+    if kind == "qlora":
+        pytest.importorskip("bitsandbytes")
     return parse_method(kind, {"kind": kind, "lr": 1e-2, "epochs": 2, **METHOD[kind]})
 
 
 def trained(kind, name):
-    """The model of a method after two steps, its state before them, and the gradients of the first step."""
+    """The model of a method after two steps, its state before them, and the gradients of the second step."""
     method, base = method_of(kind), find_model(name)
     inputs = encode_whole_texts(load_tokenizer(base), TEXTS, 64)
     module = method.apply(load_language_model(base), 1)
@@ -56,15 +63,25 @@ def trained(kind, name):
         method.pack(module, inputs, labels, seed=1, train=TrainSpec(batch_size=6, warmup=0), device=CPU)
     )
     before = {key: value.detach().clone() for key, value in module.named_parameters()}
-    (batch,) = pack.batches(0)
-    pack.losses(batch.micro_batches[0]).sum().backward()
-    gradients = {key: value.grad.clone() for key, value in module.named_parameters() if value.grad is not None}
-    module.zero_grad(set_to_none=True)
+    gradients = {}
     for epoch in range(2):
-        for batch in pack.batches(epoch):
-            losses, _ = take_step(pack, batch)
-            assert torch.isfinite(losses).all()
+        (batch,) = pack.batches(epoch)
+        # A validation between epochs changes nothing.
+        example_losses(module, inputs, CPU)
+        if epoch:
+            module.zero_grad(set_to_none=True)
+            pack.losses(batch.micro_batches[0]).sum().backward()
+            gradients = {key: value.grad.clone() for key, value in module.named_parameters() if value.grad is not None}
+            module.zero_grad(set_to_none=True)
+        losses, _ = take_step(pack, batch)
+        assert torch.isfinite(losses).all()
     return method, module.eval(), before, gradients
+
+
+def base_of(kind, name):
+    """The base as PEFT gets it."""
+    model = load_language_model(find_model(name))
+    return quantize_base(model) if kind == "qlora" else model
 
 
 def logits_of(model) -> torch.Tensor:
@@ -78,8 +95,8 @@ def test_what_a_method_trains_learns_and_everything_else_is_bit_equal(kind, name
     _, module, before, gradients = trained(kind, name)
     learning = {key for key, value in module.named_parameters() if value.requires_grad}
     assert learning == gradients.keys() and learning
-    assert any(gradient.any() for gradient in gradients.values())
-    # The factors beside those that begin at 0 have no gradient in the first step.
+    # In the first step, the factors beside those that begin at 0 have none.
+    assert all(gradient.any() for gradient in gradients.values())
     still = {key for key in learning if torch.equal(dict(module.named_parameters())[key], before[key])}
     assert not still, "after two steps everything that learns has changed"
     for key, value in module.named_parameters():
@@ -103,8 +120,36 @@ def test_plain_peft_reads_an_adapter_and_gives_the_same_logits(kind, name, tmp_p
     assert AutoPeftModelForCausalLM is not None
     method, module, _, _ = trained(kind, name)
     method.save(module, tmp_path)
-    plain = PeftModel.from_pretrained(load_language_model(find_model(name)), tmp_path / "adapter").eval()
-    assert torch.allclose(logits_of(plain), logits_of(module), atol=1e-5)
+    plain = PeftModel.from_pretrained(base_of(kind, name), tmp_path / "adapter").eval()
+    assert torch.allclose(logits_of(plain)[:, -20:], logits_of(module), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", PEFT)
+def test_logits_and_loss_are_those_of_pefts_model_with_the_same_state(kind, name):
+    """The oracle is what `get_peft_model` returns, with PEFT's own labels."""
+    from peft import TaskType, get_peft_model
+
+    method, module, _, _ = trained(kind, name)
+    model = base_of(kind, name)
+    config = method.config(model, 1)
+    config.task_type = TaskType.CAUSAL_LM
+    plain = get_peft_model(model, config).eval()
+    learned = {key for key, value in module.named_parameters() if value.requires_grad}
+    shared = {key for key, _ in module.named_buffers()}  # VeRA's projections
+    state = {key: value for key, value in module.state_dict().items() if key in learned | shared}
+    assert not plain.load_state_dict(state, strict=False).unexpected_keys
+    inputs = encode_whole_texts(load_tokenizer(find_model(name)), TEXTS, 64)
+    batch = inputs.batch(np.arange(6), CPU)
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    labels[:, 0] = -100  # no method learns a text's first token, so that all losses are of the same tokens
+    with torch.inference_mode():
+        oracle, ours = plain(**batch, labels=labels), module(**batch)
+        log_probs, is_target = target_log_probs(module, inputs, np.arange(6), CPU)
+        labelled = module(**batch, labels=labels).loss
+    real = batch["attention_mask"].bool()
+    assert torch.allclose(oracle.logits[:, -real.shape[1] :][real], ours.logits[real], atol=1e-5)
+    assert float(-log_probs.sum() / is_target.sum()) == pytest.approx(float(oracle.loss), abs=1e-5)
+    assert float(labelled) == pytest.approx(float(oracle.loss), abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["bottleneck"])
@@ -140,8 +185,6 @@ def test_magnitude_prunes_what_pytorch_prunes(name):
     ("kind", "reason"),
     [
         ("head", "a language model has none"),
-        ("prompt", "would precede every prompt"),
-        ("prefix", "take the place of the cache"),
         ("bitfit", "has no biases to train"),
     ],
 )

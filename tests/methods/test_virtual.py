@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evenhand.data.dataset import Dataset
-from evenhand.methods import Prefix, Prompt
+from evenhand.methods import Prefix, Prompt, PTuning
 from evenhand.models.load import load_tokenizer
 from evenhand.tasks.classification import train
 from small_models import CLASSES, base, classifier, encoded, examples_for, work
@@ -20,10 +20,10 @@ READ_TEXTS = ("bert", "llama", "mistral", "gpt2")
     ("method", "name"),
     [
         (method, name)
-        for method in (Prefix(tokens=4), Prompt(tokens=4))
+        for method in (Prefix(tokens=4), Prompt(tokens=4), PTuning(tokens=4), PTuning(tokens=4, encoder="lstm"))
         for name in ("bert", "llama", "mistral", "gpt2")
     ],
-    ids=lambda value: value if isinstance(value, str) else value.kind,
+    ids=lambda value: value if isinstance(value, str) else f"{value.kind}-{getattr(value, 'encoder', '')}",
 )
 def test_an_answer_does_not_depend_on_the_other_texts_of_its_batch(method, name):
     model = method.apply(classifier(name), 0).eval()
@@ -57,6 +57,25 @@ def test_a_prefix_is_keys_and_values_that_every_token_attends_to():
         weights = torch.softmax(torch.einsum("qhd,khd->hqk", query, key) / 4, dim=-1)
         expected = torch.einsum("hqk,khd->qhd", weights, value).reshape(1, -1, 32)
     assert torch.allclose(out, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ["mlp", "lstm"])
+def test_p_tuning_keeps_the_embeddings_that_its_network_computes(encoder, tmp_path):
+    from safetensors.torch import load_file
+
+    method = PTuning(tokens=4, encoder=encoder, hidden=8)
+    model = method.apply(classifier("bert"), 0)
+    network = model.prompt_encoder["default"]
+    hidden = network.embedding.weight[None]
+    if encoder == "lstm":
+        assert network.lstm_head.bidirectional and network.lstm_head.num_layers == 2
+        hidden, _ = network.lstm_head(hidden)
+    expected = network.mlp_head(hidden)[0]
+    method.save(model, tmp_path)
+    kept = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert torch.allclose(kept["prompt_embeddings"], expected, atol=1e-6) and len(kept) == 3
+    again = method.load(classifier("bert"), tmp_path)
+    assert torch.equal(again.get_prompt(1)[0], kept["prompt_embeddings"])
 
 
 def test_a_prompt_starts_from_embeddings_of_the_vocabulary_unless_told_otherwise():

@@ -6,8 +6,10 @@ import pytest
 
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
+from evenhand.models.language import load_language_model
 from evenhand.models.stated import find_or_state_model
 from evenhand.study.model_shape import shape_of
+from evenhand.tasks.work import count_parameters
 
 
 def shape(model: str, classes: int | None = 2, kind: str = "full", **fields):
@@ -67,6 +69,28 @@ def test_gradients_reach_down_to_the_first_trained_layer(kind, fields, first):
 def test_every_method_has_a_shape(kind):
     found = shape("tiny-bert", 2, kind)
     assert 0 < found.trained <= found.parameters and found.first is not None
+
+
+@pytest.mark.parametrize("model", ["tiny-llama", "tiny-mistral"])
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("prefix", {"tokens": 5}),
+        ("prompt", {"tokens": 5}),
+        ("p_tuning", {"tokens": 5}),
+        ("p_tuning", {"tokens": 5, "encoder": "lstm", "hidden": 8}),
+    ],
+)
+def test_a_plan_counts_the_parameters_of_a_language_model_with_virtual_tokens(model, kind, fields):
+    method, base = parse_method("m", {"kind": kind, **fields}), find_or_state_model(model)
+    found = shape(model, None, kind, **fields)
+    assert (found.trained, found.parameters) == count_parameters(method.apply(load_language_model(base), 0))
+    assert found.virtual_tokens == 5 and found.first == 0
+
+
+def test_a_plan_counts_the_parameters_of_qlora_as_those_of_lora():
+    found, plain = shape("tiny-llama", None, "qlora", rank=4), shape("tiny-llama", None, "lora", rank=4)
+    assert (found.trained, found.parameters) == (plain.trained, plain.parameters) and found.quantised
 
 
 def test_attention_in_fused_kernels_stores_no_scores():

@@ -63,6 +63,43 @@ def test_values_are_measured_again_from_kept_weights(ran, tmp_path):
     assert pl.read_parquet(path).equals(before) and again.verdicts.equals(results.verdicts)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["tiny-llama", "tiny-mistral"])
+def test_virtual_tokens_learn_conversations_and_are_measured_again_from_kept_weights(model, tmp_path):
+    kinds = {"prefix": 0.1, "prompt": 0.1, "p_tuning": 0.01}
+    methods = {kind: {"kind": kind, "tokens": 5, "lr": lr, "epochs": 3} for kind, lr in kinds.items()}
+    study = {**STUDY, "model": model, "methods": {"base": {"kind": "base"}, **methods}, "reference": "base"}
+    results = Study(**study).run(tmp_path)
+    rows = results.estimates.filter(pl.col("group").is_null(), pl.col("seed").is_null(), measure="response_loss")
+    mean = dict(rows.filter(pl.col("comparison").is_null()).select("method", "value").iter_rows())
+    assert all(mean[kind] < mean["base"] - 1 for kind in kinds)
+    for trial in make_plan(Study(**study), None).trials:
+        path = Store(tmp_path).folder(trial.hash) / "values.parquet"
+        before = pl.read_parquet(path)
+        path.unlink()
+        Study(**study).run(tmp_path)
+        after = pl.read_parquet(path)
+        assert after.drop("value").equals(before.drop("value"))
+        assert after["value"].to_list() == pytest.approx(before["value"].to_list(), abs=1e-5)
+
+
+def test_a_conversation_that_leaves_no_room_for_virtual_tokens_is_refused_before_training(tmp_path):
+    pairs = {"prompt": [f"a{row}" for row in range(40)], "response": ["c", "d " * 235] * 20}
+    pl.DataFrame(pairs).write_csv(tmp_path / "pairs.csv")
+    task = {"name": "sft", "path": str(tmp_path / "pairs.csv"), "template": "plain"}
+    study = {**STUDY, "task": task, "methods": {"m": {"kind": "full"}}, "reference": []}
+    make_plan(Study(**study), None)
+    with pytest.raises(
+        InputError, match="beside 20 virtual tokens of prompt, the prompt and the response in position 1"
+    ):
+        make_plan(Study(**{**study, "methods": {"m": {"kind": "prompt"}}}), None)
+    with pytest.raises(InputError, match="prompt: 300 tokens leave no room for a text in the 256 positions"):
+        make_plan(Study(**{**study, "methods": {"m": {"kind": "prompt", "tokens": 300}}}), None)
+    windowed = {**study, "model": "tiny-mistral", "methods": {"m": {"kind": "prefix", "tokens": 200}}}
+    with pytest.raises(InputError, match="prefix: 200 tokens leave no room for a text in the attention window of 128"):
+        make_plan(Study(**windowed), None)
+
+
 def test_the_template_is_part_of_a_trials_identity():
     trial = make_plan(Study(**STUDY), None).trials[0]
     assert trial.identity["prompt"] == "plain" and trial.identity["task"] == "sft"

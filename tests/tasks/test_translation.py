@@ -111,8 +111,14 @@ def test_the_examples_have_references_and_no_labels():
     ("more", "said"),
     [
         ({"methods": {"m": {"kind": "head"}}, "reference": []}, "methods.m: head trains a classification head"),
-        ({"methods": {"m": {"kind": "prompt"}}, "reference": []}, "methods.m: prompt is for classifiers only so far"),
-        ({"methods": {"m": {"kind": "prefix"}}, "reference": []}, "methods.m: prefix is for classifiers only so far"),
+        (
+            {"methods": {"m": {"kind": "prefix", "train": {"checkpointing": True}}}, "reference": []},
+            "methods.m: train.checkpointing computes layers without the keys and values of prefix",
+        ),
+        (
+            {"methods": {"m": {"kind": "p_tuning", "train": {"packing": True}}}, "reference": []},
+            "methods.m: train.packing puts several texts into a row, and the virtual tokens of p_tuning",
+        ),
         ({"model": "tiny-bert"}, "tiny-bert: a bert cannot continue a text"),
         ({"model": "tiny-vit"}, "tiny-vit reads images, but the task synthetic/translation has texts"),
         ({"evaluate": ["synthetic/posts"]}, "the test set synthetic/posts is for classification"),

@@ -18,7 +18,7 @@ from evenhand.methods.private import DPFull, DPLoRA
 from evenhand.methods.quantized import QLoRA
 from evenhand.methods.sparse import Magnitude, Wanda
 from evenhand.methods.vera_ia3_oft import BOFT, IA3, OFT, VeRA
-from evenhand.methods.virtual import Prefix, Prompt
+from evenhand.methods.virtual import Prefix, Prompt, PTuning
 from evenhand.plugins import Registry
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "LoRA",
     "Magnitude",
     "Method",
+    "PTuning",
     "Prefix",
     "Prompt",
     "QLoRA",
@@ -51,7 +52,7 @@ BUILT_IN: Mapping[str, type[Method]] = {
     method.kind: method
     for method in (
         *(Full, LoRA, Head, Base),
-        *(DoRA, VeRA, IA3, OFT, BOFT, Bottleneck, Prefix, Prompt, QLoRA),
+        *(DoRA, VeRA, IA3, OFT, BOFT, Bottleneck, Prefix, Prompt, PTuning, QLoRA),
         *(BitFit, Last),
         *(Magnitude, Wanda),
         *(DPFull, DPLoRA),

@@ -66,6 +66,9 @@ class Method(Spec):
             InputError: the method does not fit this architecture, with the reason.
         """
 
+    def check_training(self, train: TrainSpec) -> None:
+        """Raise InputError if an option of `train:` does not work with the method, before anything is trained."""
+
     @abstractmethod
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
         """Turn a freshly loaded base into the model to train: trained parameters require a gradient, the others do not.

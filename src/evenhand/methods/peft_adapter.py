@@ -35,7 +35,7 @@ class PeftAdapter(Method):
             InputError: see `check`.
         """
         import torch
-        from peft import TaskType, get_peft_model
+        from peft import TaskType
 
         from evenhand.models.load import head_modules
 
@@ -47,7 +47,13 @@ class PeftAdapter(Method):
         config.modules_to_save = [name for name, module in model.named_modules() if module in heads] or None
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(derive(seed, "adapter"))
-            return get_peft_model(model, config)
+            return self.wrapped(model, config)
+
+    def wrapped(self, model: PreTrainedModel, config: PeftConfig) -> torch.nn.Module:
+        """Return PEFT's model over this one; the adapter is drawn from PyTorch's global generator."""
+        from peft import get_peft_model
+
+        return get_peft_model(model, config)
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """Write `folder/adapter/`, which `PeftModel.from_pretrained` reads."""

@@ -1,7 +1,8 @@
-"""Defines prefix tuning and prompt tuning through PEFT: trained virtual tokens before every text."""
+"""Defines prefix tuning, prompt tuning and p-tuning through PEFT: trained virtual tokens before every text."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -9,23 +10,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import NonNegativeFloat, PositiveInt
 
 from evenhand.errors import InputError
-from evenhand.methods.peft_adapter import PeftAdapter
-from evenhand.models.positions import text_positions
+from evenhand.methods.peft_adapter import FOLDER, PeftAdapter
+from evenhand.models.positions import attention_window, text_positions
+from evenhand.models.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
-    from peft import PrefixTuningConfig, PromptTuningConfig
+    from peft import PeftConfig, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig
     from transformers import PreTrainedModel
+
+    from evenhand.training.recipe import TrainSpec
 
 
 class VirtualTokens(PeftAdapter):
     """Base class: puts trained virtual tokens before every text.
 
-    Texts are truncated so that text and tokens together fit the model's positions.
+    Text and tokens together fit the model's positions: longer texts are truncated or refused, as the task does without
+    virtual tokens.
 
     Attributes:
         tokens: number of virtual tokens.
     """
+
+    reads: ClassVar[tuple[str, ...]] = ("inputs_embeds", "logits_to_keep")
+    """Arguments that the forward pass of a language model must have."""
 
     lr: NonNegativeFloat = 1e-2
     tokens: PositiveInt = 20
@@ -36,7 +44,7 @@ class VirtualTokens(PeftAdapter):
         return self.tokens
 
     def check(self, model: PreTrainedModel) -> None:
-        """Raise InputError if the model reads no texts, or if the tokens fill all its positions."""
+        """Raise InputError if the model reads no texts, cannot read the tokens, or has no positions beside them."""
         if model.main_input_name != "input_ids":
             raise InputError(
                 f"{self.kind}: {type(model).__name__} reads no texts that tokens could precede; use kind: lora"
@@ -47,12 +55,48 @@ class VirtualTokens(PeftAdapter):
                 f"{self.kind}: {self.tokens} tokens leave no room for a text in the {positions} positions of "
                 f"{type(model).__name__}"
             )
+        known = inspect.signature(model.forward).parameters
+        if model.can_generate() and (missing := [name for name in self.reads if name not in known]):
+            raise InputError(
+                f"{self.kind}: {type(model).__name__} takes no {missing[0]}, which virtual tokens need; use kind: lora"
+            )
+
+    def check_training(self, train: TrainSpec) -> None:
+        """Raise InputError for `train.packing`, which puts several texts into a row."""
+        if train.packing:
+            raise InputError(
+                f"train.packing puts several texts into a row, and the virtual tokens of {self.kind} precede only the "
+                "first; leave it out"
+            )
+
+    def wrapped(self, model: PreTrainedModel, config: PeftConfig) -> torch.nn.Module:
+        """Return PEFT's model over this one; over a language model, one that is called like any language model."""
+        if not model.can_generate():
+            return super().wrapped(model, config)
+        from evenhand.methods.virtual_language import VirtualTokenLanguageModel
+
+        config.base_model_name_or_path = model.name_or_path
+        return VirtualTokenLanguageModel(model, config)
+
+    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
+        """Return the base with the trained tokens and head, in evaluation mode."""
+        if not model.can_generate():
+            return super().load(model, folder)
+        import torch
+        from peft import PeftConfig
+
+        config = PeftConfig.from_pretrained(str(folder / FOLDER))
+        with quiet(), torch.random.fork_rng():
+            loaded: Any = self.wrapped(model, config)
+            loaded.load_adapter(str(folder / FOLDER), "default")
+        return loaded.eval()
 
 
 class Prefix(VirtualTokens):
     """Trains keys and values of virtual tokens in every layer, and the head.
 
-    Source: Li and Liang (2021, arXiv:2101.00190), without their reparametrisation.
+    Source: Li and Liang (2021, arXiv:2101.00190), without their reparametrisation. If a language model attends within a
+    sliding window, texts and tokens together are limited to the window, so that every token reads the prefix.
 
     Attributes:
         tokens: how many virtual tokens.
@@ -65,6 +109,26 @@ class Prefix(VirtualTokens):
 
     kind: ClassVar[str] = "prefix"
     summary: ClassVar[str] = "keys and values of virtual tokens in every layer, and the classification head"
+    reads: ClassVar[tuple[str, ...]] = ("past_key_values", "logits_to_keep")
+
+    def check(self, model: PreTrainedModel) -> None:
+        """Raise InputError as `VirtualTokens` does, or if the tokens fill the window of a language model."""
+        super().check(model)
+        window = attention_window(model.config) if model.can_generate() else None
+        if window is not None and self.tokens >= window:
+            raise InputError(
+                f"prefix: {self.tokens} tokens leave no room for a text in the attention window of {window} tokens of "
+                f"{type(model).__name__}"
+            )
+
+    def check_training(self, train: TrainSpec) -> None:
+        """Raise InputError as `VirtualTokens` does, or for `train.checkpointing`, which drops keys and values."""
+        super().check_training(train)
+        if train.checkpointing:
+            raise InputError(
+                "train.checkpointing computes layers without the keys and values of prefix; leave it out, or use kind: "
+                "prompt"
+            )
 
     def config(self, model: PreTrainedModel, seed: int) -> PrefixTuningConfig:
         """Return PEFT's configuration."""
@@ -73,12 +137,25 @@ class Prefix(VirtualTokens):
         return PrefixTuningConfig(num_virtual_tokens=self.tokens)
 
 
-class Prompt(VirtualTokens):
-    """Trains the embeddings of virtual tokens, and the head (Lester et al. 2021, arXiv:2104.08691).
+class VirtualEmbeddings(VirtualTokens):
+    """Base class of methods whose virtual tokens are embeddings.
 
     An encoder that classifies by its first position reads the first virtual token, and a decoder reads the last token
     of the text. Transformers cannot distinguish that token from padding if the input is embeddings, so this class
-    selects it. Plain PEFT can load a saved prompt and gives the same logits for texts without padding.
+    selects it. Plain PEFT can load saved tokens and gives the same logits for texts without padding.
+    """
+
+    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
+        """Return a PeftModel over the model. Raises InputError: see `check`."""
+        return _read_at_last_token(super().apply(model, seed))
+
+    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
+        """Return the base with the trained tokens and head, in evaluation mode."""
+        return _read_at_last_token(super().load(model, folder))
+
+
+class Prompt(VirtualEmbeddings):
+    """Trains the embeddings of virtual tokens, and the head (Lester et al. 2021, arXiv:2104.08691).
 
     Attributes:
         init: start from the embeddings of tokens drawn from the vocabulary, or from a normal distribution.
@@ -94,20 +171,46 @@ class Prompt(VirtualTokens):
 
     init: Literal["vocabulary", "normal"] = "vocabulary"
 
-    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """Return a PeftModel over the model. Raises InputError: see `check`."""
-        return _read_at_last_token(super().apply(model, seed))
-
-    def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """Return the base with the trained prompt and head, in evaluation mode."""
-        return _read_at_last_token(super().load(model, folder))
-
     def config(self, model: PreTrainedModel, seed: int) -> PromptTuningConfig:
         """Return PEFT's configuration."""
         from peft import PromptTuningConfig, PromptTuningInit
 
         init = PromptTuningInit.SAMPLE_VOCAB if self.init == "vocabulary" else PromptTuningInit.RANDOM
         return PromptTuningConfig(num_virtual_tokens=self.tokens, prompt_tuning_init=init)
+
+
+class PTuning(VirtualEmbeddings):
+    """Trains a small network that computes the embeddings of virtual tokens, and the head.
+
+    Source: Liu et al. (2021, arXiv:2103.10385). Only the computed embeddings are kept, in PEFT's format.
+
+    Attributes:
+        encoder: the network: two hidden layers (`mlp`), or a bidirectional LSTM of two layers before one hidden layer
+            (`lstm`, as in the paper).
+        hidden: width of the hidden layers; None: the width of the base's embeddings.
+
+    Example:
+        >>> import evenhand
+        >>> evenhand.PTuning(tokens=10).encoder
+        'mlp'
+    """
+
+    kind: ClassVar[str] = "p_tuning"
+    summary: ClassVar[str] = "a network that computes embeddings of virtual tokens, and the classification head"
+
+    lr: NonNegativeFloat = 1e-3
+    encoder: Literal["mlp", "lstm"] = "mlp"
+    hidden: PositiveInt | None = None
+
+    def config(self, model: PreTrainedModel, seed: int) -> PromptEncoderConfig:
+        """Return PEFT's configuration."""
+        from peft import PromptEncoderConfig, PromptEncoderReparameterizationType
+
+        return PromptEncoderConfig(
+            num_virtual_tokens=self.tokens,
+            encoder_reparameterization_type=PromptEncoderReparameterizationType(self.encoder.upper()),
+            encoder_hidden_size=self.hidden,  # pyright: ignore[reportArgumentType] - PEFT fills in the default
+        )
 
 
 def _read_at_last_token(adapted: Any) -> torch.nn.Module:

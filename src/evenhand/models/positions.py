@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 AFTER_PADDING = (
     *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet"),
@@ -34,3 +37,19 @@ def text_positions(config: Mapping[str, Any]) -> int | None:
         return int(positions)
     padding = None if kind == "mpnet" else config.get("pad_token_id")  # MPNet's is 1, whatever is configured
     return int(positions) - (1 if padding is None else int(padding)) - 1
+
+
+def attention_window(config: PreTrainedConfig) -> int | None:
+    """Return how many tokens a token attends to, itself included, in the layers with a sliding window; None: no window.
+
+    Args:
+        config: of a text model, as transformers loads it, which knows whether the window is used.
+
+    Example:
+        >>> from transformers import MistralConfig
+        >>> from evenhand.models.positions import attention_window
+        >>> attention_window(MistralConfig(sliding_window=128))
+        128
+    """
+    window = getattr(config.get_text_config(), "sliding_window", None)
+    return window if isinstance(window, int) else None

@@ -133,7 +133,8 @@ def _loaded_setting(
         from evenhand.tasks.sft import check
 
         try:
-            check(base, loaded.dataset, min(setting.training(method).max_length for method in setting.methods))
+            trained = [(setting.method(name), setting.training(name).max_length) for name in setting.methods]
+            check(base, loaded.dataset, trained)
         except InputError as error:
             raise InputError(f"{error}" if name == MAIN else f"settings.{name}: {error}") from None
     if setting.probing is not None:

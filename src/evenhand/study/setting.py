@@ -259,6 +259,10 @@ class Setting(Spec):
                     f"methods.{name}: train.{key} would change what its dropout draws, and with it the results; "
                     f"set the dropout to 0, or {other}"
                 )
+        try:
+            self.method(name).check_training(train)
+        except InputError as error:
+            raise InputError(f"methods.{name}: {error}") from None
         if train.blocks is not None and kind_of(self.task["name"]) != "reviews":
             raise InputError(
                 f"methods.{name}: train.blocks joins texts that are learned as a whole, and those of "

@@ -154,12 +154,15 @@ def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
     """Score the trial's model on its benchmarks and write the scores into the folder."""
     from evenhand.models.load import device, load_tokenizer
     from evenhand.tasks.harness.scoring import score_benchmarks
+    from evenhand.tasks.language import room_for_text
 
     assert trial.benchmarks is not None
     rows = store.harness_of_twin(trial)
     if rows is None:
-        where = device()
-        rows = score_benchmarks(model.to(where), load_tokenizer(trial.setting.base), trial.benchmarks, where)
+        where, base, method = device(), trial.setting.base, trial.spec
+        tokenizer = load_tokenizer(base)
+        room = room_for_text(base, method, tokenizer) if method.virtual_tokens else None
+        rows = score_benchmarks(model.to(where), tokenizer, trial.benchmarks, where, room)
     store.write_harness(folder, trial, rows)
 
 

@@ -23,6 +23,7 @@ from evenhand.study.model_shape import ModelShape, shape_of
 from evenhand.study.trial_runner import work_of
 from evenhand.tasks import trainer
 from evenhand.tasks.classification import FROZEN_BELOW
+from evenhand.tasks.language import room_for_text
 from evenhand.tasks.translation import prompts as translation_prompts
 
 PADDING = 1.05
@@ -112,7 +113,8 @@ class SizeReader:
         from evenhand.training.pack import PREDICT_BATCH
 
         count = sum(map(len, trial.evaluations.values()))
-        key = trial.setting.name, trial.kind, tuple(trial.evaluations), trial.train.max_length
+        virtual = trial.spec.virtual_tokens
+        key = trial.setting.name, trial.kind, tuple(trial.evaluations), trial.train.max_length, virtual
         if key not in self._lengths:
             examples = next(iter(trial.evaluations.values()))
             sample = examples.take(_sample(len(examples), SAMPLE if trial.kind == "translation" else ASKED_SAMPLE))
@@ -194,7 +196,6 @@ def _answer_counts(trial: Trial, examples: Dataset) -> tuple[np.ndarray, np.ndar
 def _asked(trial: Trial, reviews: Dataset) -> list[Lengths]:
     """Return the beginnings and the continuations that are read for one review: the prompts with their options."""
     from evenhand.models.load import shared_tokenizer
-    from evenhand.models.positions import text_positions
     from evenhand.tasks.prompts.encoding import PromptEncoder, prompt_groups
 
     asked, texts = trial.setting.prompts, [str(text) for text in reviews.inputs]
@@ -210,8 +211,7 @@ def _asked(trial: Trial, reviews: Dataset) -> list[Lengths]:
             rest += [(tail, before) for before in opened.tolist() for tail in tails if tail]
     else:
         tokenizer = shared_tokenizer(trial.setting.base)
-        positions = text_positions(json.loads((trial.setting.base.folder / "config.json").read_text("utf-8")))
-        encoder = PromptEncoder(tokenizer, min(tokenizer.model_max_length, positions or 10**9))
+        encoder = PromptEncoder(tokenizer, room_for_text(trial.setting.base, trial.spec, tokenizer))
         for group in prompt_groups(asked):
             for item in encoder(group, list(enumerate(texts))):
                 beginnings.append(len(item.beginning))

@@ -14,6 +14,8 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
+from evenhand.methods.method import Method
+from evenhand.methods.virtual import Prefix
 from evenhand.tasks.work import (
     LOG,
     Job,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
+    from evenhand.models.find import BaseModel
     from evenhand.training.language import LanguagePack
 
 Encode = Callable[[Work, "PreTrainedTokenizerBase", TrainingExamples | Dataset], Any]
@@ -135,6 +138,28 @@ def train_alone(
         ),
         rows,
     )
+
+
+def room_for_text(base: BaseModel, method: Method, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return how many tokens a text may have beside a method's virtual tokens.
+
+    Keys and values of virtual tokens precede the padding on the left of a batch. Within a sliding window, the padding
+    would decide whether a token attends to them, so that texts are limited to the window.
+    """
+    room = tokenizer.model_max_length
+    if isinstance(method, Prefix):
+        from transformers import AutoConfig
+
+        from evenhand.models.positions import attention_window
+
+        window = attention_window(AutoConfig.from_pretrained(base.folder, trust_remote_code=False))
+        room = room if window is None else min(room, window)
+    return room - method.virtual_tokens
+
+
+def longest_text(work: Work, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the largest number of tokens of a text in training and tests."""
+    return min(work.train.max_length, room_for_text(work.base, work.method, tokenizer))
 
 
 def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> LanguagePack:

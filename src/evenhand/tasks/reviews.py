@@ -20,7 +20,7 @@ import polars as pl
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.errors import TrainingError
 from evenhand.records.prompts import CONTENT_FREE
-from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
+from evenhand.tasks.language import Ask, ask_kept, kept_model, longest_text, room_for_text, train_alone
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all
 
@@ -62,8 +62,9 @@ def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExa
 
     texts = list(examples.inputs)
     if work.train.blocks is not None:
-        return encode_blocks(tokenizer, texts, work.train.blocks)
-    return encode_whole_texts(tokenizer, texts, work.train.max_length)
+        room = room_for_text(work.base, work.method, tokenizer)
+        return encode_blocks(tokenizer, texts, work.train.blocks, room)
+    return encode_whole_texts(tokenizer, texts, longest_text(work, tokenizer))
 
 
 def predict(
@@ -85,7 +86,7 @@ def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Datase
     """Return how many reviews to time, and the function that asks about them, from longer to shorter ones."""
     from evenhand.training.language import encode_whole_texts
 
-    lengths = encode_whole_texts(tokenizer, list(tested.inputs), work.train.max_length).lengths
+    lengths = encode_whole_texts(tokenizer, list(tested.inputs), longest_text(work, tokenizer)).lengths
     count = min(LITTLE, len(tested))
     positions = (np.arange(count) + 0.5) * len(tested) / count
     alone = replace(work, content_free=())  # so that the time is that of typical reviews
@@ -105,10 +106,12 @@ def _options(
     from evenhand.tasks.prompts.table import options_table
     from evenhand.training.loop import reproducible
 
+    room = room_for_text(work.base, work.method, tokenizer)
+
     def scores_of(texts: Sequence[str]) -> PromptScores:
         """Return the scores of the prompts about these texts."""
         reader = cast("PreTrainedModel", model)
-        return score_options(reader, tokenizer, work.prompts, texts, sequence_loss=work.sequence_loss)
+        return score_options(reader, tokenizer, work.prompts, texts, max_length=room, sequence_loss=work.sequence_loss)
 
     frames = []
     for dataset in evaluations.values():

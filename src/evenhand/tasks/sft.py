@@ -7,7 +7,7 @@ decoding would write the response, token by token, up to its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.sft import Conversations, TrainingConversations
-from evenhand.errors import TrainingError
-from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
+from evenhand.errors import InputError, TrainingError
+from evenhand.tasks.language import Ask, ask_kept, kept_model, longest_text, room_for_text, train_alone
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
 
+    from evenhand.methods.method import Method
     from evenhand.models.find import BaseModel
 
 LOSS, MATCH = "response_loss", "exact_match"
@@ -60,16 +61,39 @@ def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExa
     from evenhand.training.conversations import encode_conversations
 
     assert isinstance(examples, TrainingConversations | Conversations)
-    return encode_conversations(tokenizer, examples.inputs, examples.targets, examples.template, work.train.max_length)
+    longest = longest_text(work, tokenizer)
+    return encode_conversations(tokenizer, examples.inputs, examples.targets, examples.template, longest)
 
 
-def check(base: BaseModel, conversations: Conversations, max_length: int) -> None:
-    """Raise InputError, before anything is trained, if a conversation does not fit the tokenizer or the context."""
+def check(base: BaseModel, conversations: Conversations, methods: Iterable[tuple[Method, int]]) -> None:
+    """Check, before anything is trained, that all conversations fit the tokenizer and the context.
+
+    Args:
+        base: the base model.
+        conversations: for training and tests.
+        methods: each method of the study with its `train.max_length`, at least one.
+
+    Raises:
+        InputError: as `encode_conversations`, for the method that leaves least room.
+    """
     from evenhand.models.load import shared_tokenizer
     from evenhand.training.conversations import encode_conversations
 
     tokenizer = shared_tokenizer(base)
-    encode_conversations(tokenizer, conversations.inputs, conversations.targets, conversations.template, max_length)
+    rooms = [(min(longest, room_for_text(base, method, tokenizer)), method) for method, longest in methods]
+    # A method whose virtual tokens leave no room at all is refused by its own check.
+    least, method = min(
+        ((room, method) for room, method in rooms if room > 0), key=lambda each: each[0], default=(0, None)
+    )
+    if method is None:
+        return
+    try:
+        encode_conversations(tokenizer, conversations.inputs, conversations.targets, conversations.template, least)
+    except InputError as error:
+        tokens = method.virtual_tokens
+        raise InputError(
+            f"beside {tokens} virtual tokens of {method.kind}, {error}" if tokens else f"{error}"
+        ) from None
 
 
 def template_of(base: BaseModel, conversations: Conversations) -> str:

@@ -13,7 +13,7 @@ from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.pairs import TrainingPairs
 from evenhand.data.translation import PROMPT, Translations
 from evenhand.errors import TrainingError
-from evenhand.tasks.language import Ask, ask_kept, kept_model, train_alone
+from evenhand.tasks.language import Ask, ask_kept, kept_model, longest_text, room_for_text, train_alone
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all, woven
 
@@ -51,7 +51,7 @@ def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExa
     from evenhand.training.language import encode_prompted
 
     assert isinstance(examples, TrainingPairs | Translations)
-    return encode_prompted(tokenizer, prompts(examples.inputs), examples.targets, work.train.max_length)
+    return encode_prompted(tokenizer, prompts(examples.inputs), examples.targets, longest_text(work, tokenizer))
 
 
 def prompts(sources: Sequence[str]) -> list[str]:
@@ -105,12 +105,14 @@ def _responses(
 
     def texts_of(some: Sequence[np.ndarray]) -> list[str]:
         """Return the texts that follow some prompts."""
-        return generate_first_lines(model, tokenizer, some, where, MAX_NEW_TOKENS if most is None else most)
+        new = MAX_NEW_TOKENS if most is None else most
+        return generate_first_lines(model, tokenizer, some, where, new, room=room)
 
+    room = room_for_text(work.base, work.method, tokenizer)
     columns: dict[str, Any] = {"split": pl.String, "example": pl.String, "step": pl.Int64, "text": pl.String}
     frames = [pl.DataFrame(schema=columns)]
     for split, dataset in evaluations.items():
-        asked = encode_prompts(tokenizer, prompts(list(dataset.inputs)), work.train.max_length)
+        asked = encode_prompts(tokenizer, prompts(list(dataset.inputs)), longest_text(work, tokenizer))
         with reproducible(where):
             texts = share_out(texts_of, asked, weave=woven)
         values = {

@@ -49,6 +49,7 @@ def generate_first_lines(
     device: torch.device,
     most: int = MAX_NEW_TOKENS,
     size: int = PREDICT_BATCH,
+    room: int | None = None,
 ) -> list[str]:
     """Return the first line that a model generates greedily after each prompt.
 
@@ -62,6 +63,7 @@ def generate_first_lines(
         device: where the model is.
         most: largest number of tokens to generate; fewer if the model has no more positions.
         size: prompts per batch.
+        room: positions for a prompt with what follows it; None: those of the tokenizer.
 
     Returns:
         [n] texts without surrounding spaces, in the order of the prompts; empty if the line ended at once.
@@ -69,6 +71,7 @@ def generate_first_lines(
     model.eval()
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
     padding: Any = tokenizer.pad_token_id
+    room = tokenizer.model_max_length if room is None else room
     first_lines = [""] * len(prompts)
     for rows in longest_first_batches(len(prompts), lengths, size):
         longest = int(lengths[rows].max())
@@ -79,7 +82,7 @@ def generate_first_lines(
         generated: Any = model.generate(  # pyright: ignore[reportCallIssue]
             input_ids=torch.from_numpy(ids).to(device),
             attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
-            max_new_tokens=min(most, tokenizer.model_max_length - longest),
+            max_new_tokens=min(most, room - longest),
             pad_token_id=padding,
             eos_token_id=tokenizer.eos_token_id,
             stopping_criteria=StoppingCriteriaList([EndOfLine(tokenizer)]),

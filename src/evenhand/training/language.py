@@ -107,7 +107,9 @@ def encode_whole_texts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str],
     return PromptedTexts(tokens, lengths, int(padding), np.ones(len(tokens), dtype=np.int64))
 
 
-def encode_blocks(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], size: int) -> PromptedTexts:
+def encode_blocks(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], size: int, room: int | None = None
+) -> PromptedTexts:
     """Join tokenized texts, each with its end as in `encode_whole_texts`, and cut the result into blocks.
 
     A block may begin and end inside a text, and its tokens attend to those of the texts before. Its first token does
@@ -118,14 +120,14 @@ def encode_blocks(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], size
         tokenizer: of the base model.
         texts: [n], in the order in which they are joined; none is cut.
         size: tokens of a block.
+        room: positions for a block; None: those of the tokenizer.
 
     Raises:
         InputError: the model has fewer positions than `size`, or all texts together have fewer tokens.
     """
-    if size > tokenizer.model_max_length:
-        raise InputError(
-            f"train.blocks is {size}, and the model has {tokenizer.model_max_length} positions; set it to at most that"
-        )
+    room = tokenizer.model_max_length if room is None else room
+    if size > room:
+        raise InputError(f"train.blocks is {size}, and the model has {room} positions for it; set it to at most that")
     joined = np.concatenate([*with_ends(tokenizer, texts), np.empty(0, dtype=np.int64)])
     count = len(joined) // size
     if not count:

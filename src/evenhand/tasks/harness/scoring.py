@@ -26,7 +26,11 @@ FILTER = "none"
 
 
 def score_benchmarks(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    benchmarks: Benchmarks,
+    where: torch.device,
+    room: int | None = None,
 ) -> pl.DataFrame:
     """Return one model's rows of the table `harness`, without the column `trial`.
 
@@ -38,15 +42,20 @@ def score_benchmarks(
         tokenizer: the model's tokenizer.
         benchmarks: the benchmarks to score.
         where: the model's device.
+        room: positions for a text; None: those of the model.
 
     Returns:
         The table that `harness_table` returns.
     """
-    return harness_table(evaluated(model, tokenizer, benchmarks, where), benchmarks)
+    return harness_table(evaluated(model, tokenizer, benchmarks, where, room), benchmarks)
 
 
 def evaluated(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, benchmarks: Benchmarks, where: torch.device
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    benchmarks: Benchmarks,
+    where: torch.device,
+    room: int | None = None,
 ) -> Mapping[str, Any]:
     """Return the result of the harness's `evaluate`, samples included; arguments as `score_benchmarks`."""
     from evenhand.training.loop import reproducible
@@ -59,7 +68,8 @@ def evaluated(
         backend: Any = HFLM
         # It sets a padding token if there is none.
         own_tokenizer = copy.deepcopy(tokenizer)
-        reader = backend(pretrained=model, backend="causal", tokenizer=own_tokenizer, batch_size=benchmarks.batch_size)
+        options: dict[str, Any] = {"batch_size": benchmarks.batch_size, "max_length": room}
+        reader = backend(pretrained=model, backend="causal", tokenizer=own_tokenizer, **options)
         drawn = {name: list(asked) for name, asked in benchmarks.asked.items() if asked is not None}
         try:
             results = evaluate(
