@@ -69,7 +69,7 @@ def audited(plan: Plan, store: Store, source: str) -> Results:
     Raises: as `collect_tables`.
     """
     tables = collect_tables(plan, store)
-    return Results.of_valid(tables, plan.design(source), provenance(plan, tables["trials"], store))
+    return Results.of_valid(tables, plan.design(source, tables["harness"]), provenance(plan, tables["trials"], store))
 
 
 def provenance(plan: Plan, trials: pl.DataFrame, store: Store) -> dict[str, str]:
