@@ -242,10 +242,16 @@ def _joined(first: Trial, second: Trial) -> Trial:
             f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and probe "
             "it for different things; keep these settings in studies of their own"
         )
+    if first.questioning and second.questioning and first.questioning.key != second.questioning.key:
+        raise InputError(
+            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and ask it "
+            "different prompts; keep these settings in studies of their own"
+        )
     return replace(
         first,
         benchmarks=asked[0] if asked else None,
         probing=first.probing or second.probing,
+        questioning=first.questioning or second.questioning,
         keep=max(first.keep, second.keep, key=KEEP.index),
         evaluations={**first.evaluations, **second.evaluations},
         fingerprints={**first.fingerprints, **second.fingerprints},
