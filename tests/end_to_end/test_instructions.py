@@ -157,3 +157,13 @@ def test_scores_of_local_files_are_those_of_lm_eval_itself(tasks, shared_data, t
             assert value == pytest.approx(theirs[task][f"{metric},none"], rel=1e-4, abs=1e-6), (task, metric)
             checked += 1
     assert checked == 9
+
+
+@pytest.mark.slow
+def test_a_folder_without_documents_ends_the_command_before_anything_is_trained(evenhand, tasks, tmp_path):
+    (tmp_path / "data" / "bbq").mkdir(parents=True)
+    file = tmp_path / "study.yaml"
+    file.write_text(study(tasks, harness=["bbq"], margins={}).to_yaml(), encoding="utf-8")
+    done = evenhand("run", file, "--data", tmp_path / "data", "--out", tmp_path / "out")
+    assert done.returncode == 2 and "it has no files; it should hold those of oskarvanderwal/bbq" in done.stderr
+    assert not (tmp_path / "out" / "trials").exists()

@@ -21,7 +21,7 @@ from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
 from evenhand.tasks.probing import Probing
-from evenhand.tasks.trial_options import Questioning
+from evenhand.tasks.prompts.users_texts import Questioning
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 if TYPE_CHECKING:

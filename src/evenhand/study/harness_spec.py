@@ -99,9 +99,8 @@ class HarnessSpec(Spec):
         """Load the tasks with their documents; a relative `include_path` is searched in `--data` first.
 
         Raises:
-            InputError: as `evenhand.tasks.harness.loading.load_benchmarks`; `metrics` names one that no task has.
+            InputError: as `evenhand.tasks.harness.loading.load_benchmarks`.
         """
-        from evenhand.study.benchmark_measures import check_metrics, found_metrics
         from evenhand.tasks.harness.columns import DocumentColumns
         from evenhand.tasks.harness.loading import load_benchmarks
 
@@ -109,7 +108,7 @@ class HarnessSpec(Spec):
         if include is not None and data is not None and not include.is_absolute() and (data / include).is_dir():
             include = data / include
         columns = {task: DocumentColumns(named.groups, named.unit) for task, named in self.columns.items()}
-        benchmarks = load_benchmarks(
+        return load_benchmarks(
             self.tasks,
             limit=self.limit,
             include=None if include is None else include.resolve(),
@@ -117,8 +116,6 @@ class HarnessSpec(Spec):
             batch_size=self.batch_size,
             below=data,
         )
-        check_metrics(self, found_metrics([benchmarks]))
-        return benchmarks
 
 
 def harness_design(benchmarks: Benchmarks | None) -> HarnessDesign | None:

@@ -26,7 +26,7 @@ from evenhand.study.harness_spec import harness_design as audited_harness
 from evenhand.study.prompts_spec import prompts_hash
 from evenhand.study.setting import Setting
 from evenhand.tasks import Kind, kind_of
-from evenhand.tasks.trial_options import Questioning, users_texts
+from evenhand.tasks.prompts.users_texts import Questioning, users_texts
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel

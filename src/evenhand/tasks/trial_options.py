@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from evenhand import records
-from evenhand.data.dataset import Dataset
-from evenhand.data.sft import Conversations, as_messages
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,28 +15,6 @@ if TYPE_CHECKING:
     from evenhand.tasks.work import Work
 
 FILE = "options.parquet"
-
-
-@dataclass(frozen=True, eq=False)
-class Questioning:
-    """The texts that a study's prompts are about, for a task whose trials record something else.
-
-    Attributes:
-        texts: the last message that a user wrote in each conversation.
-        key: what identifies texts and prompts.
-    """
-
-    texts: Dataset
-    key: str
-
-
-def users_texts(conversations: Conversations) -> Dataset:
-    """Return conversations as texts: the last message of the user in each, with their ids, units and groups."""
-    texts = []
-    for conversation in conversations.inputs:
-        said = [message["content"] for message in as_messages(conversation) if message["role"] == "user"]
-        texts.append(said[-1] if said else "")
-    return replace(conversations, inputs=texts)
 
 
 def write_options(work: Work, model: nn.Module, folder: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
     from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.prompt import ReviewPrompt
-    from evenhand.tasks.trial_options import Questioning
+    from evenhand.tasks.prompts.users_texts import Questioning
     from evenhand.training.checkpoints import MatchTarget
 
 Keep = Literal["adapters", "weights", "none"]
