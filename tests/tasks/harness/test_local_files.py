@@ -36,6 +36,12 @@ metadata: {version: 1.0}
 """
 
 
+@pytest.fixture(autouse=True)
+def temporary(tmp_path_factory, monkeypatch) -> None:
+    """Caches lie where the tests' own files do."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
+
+
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory) -> Path:
     """Made-up documents of every benchmark as the hub keeps them."""
