@@ -125,12 +125,26 @@ def read_yaml(block: Block, folder: Path) -> None:
         (folder / "read.yaml").write_text(block.text, "utf-8")
         assert read_templates(folder / "read.yaml")
         return
+    if isinstance(values, dict) and "dataset_path" in values:
+        read_benchmark(block, values["task"], folder)
+        return
     assert isinstance(values, dict) and set(values) <= STUDY_KEYS, (
         f"{block.where} is no study, no policy and no prompts"
     )
     base = {**BASE, "task": "synthetic/reviews", "model": "tiny-llama"} if "harness" in values else BASE
     methods = values.get("methods", METHODS)
     StudySpec(**{**base, "methods": methods, "reference": next(iter(methods)), **values})
+
+
+def read_benchmark(block: Block, task: str, folder: Path) -> None:
+    """Read a task of lm-evaluation-harness with a document such as its comment shows."""
+    pytest.importorskip("lm_eval")
+    from evenhand.tasks.harness.loading import load_benchmarks
+
+    (folder / f"{task}.yaml").write_text(block.text, "utf-8")
+    document = '{"question": "The capital of Turkey is", "options": ["Ankara", "Paris"], "label": 0}'
+    (folder / f"{task}.jsonl").write_text(document + "\n", "utf-8")
+    assert len(load_benchmarks((task,), include=folder).tasks[task].eval_docs) == 1
 
 
 def compare(block: Block, printed: str) -> None:

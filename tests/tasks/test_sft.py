@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import numpy as np
 import polars as pl
 import pytest
 import yaml
 
 from evenhand import Study
 from evenhand.errors import InputError
+from evenhand.models.find import find_model
 from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 
@@ -125,6 +130,69 @@ def test_bad_pairs_end_a_command_before_anything_is_trained(rows, changes, sente
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     ran = evenhand("run", tmp_path / "study.yaml", "--out", tmp_path / "out")
     assert ran.returncode == 2 and sentence in ran.stderr and not (tmp_path / "out" / "trials").exists()
+
+
+ROLES = """\
+{% for message in messages %}<{{ message['role'] }}> {{ message['content'] }}
+{% endfor %}{% if add_generation_prompt %}<assistant> {% endif %}"""
+NO_ROLES = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}"
+
+
+def chat_model(folder: Path, template: str) -> str:
+    """Write the tiny Llama with a chat template; returns its folder."""
+    shutil.copytree(find_model("tiny-llama").folder, folder)
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    return str(folder)
+
+
+def unknown_gguf(file: Path) -> str:
+    """Write a GGUF file of an architecture that nobody knows; returns its name."""
+    gguf = pytest.importorskip("gguf")
+    writer = gguf.GGUFWriter(str(file), "unheard-of")
+    writer.add_block_count(1)
+    writer.add_tensor("token_embd.weight", np.zeros((4, 4), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return str(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "response", "template", "sentence"),
+    [
+        (lambda folder: chat_model(folder, ROLES), "", "chat", "the response in row 1 is empty"),
+        (lambda folder: chat_model(folder, NO_ROLES), "d", "chat", "chat template does not tell roles apart"),
+        (
+            lambda folder: chat_model(folder, ROLES),
+            "d " * 300,
+            "chat",
+            "256 is the most that train.max_length or the m",
+        ),
+        (
+            lambda folder: unknown_gguf(folder.with_suffix(".gguf")),
+            "d",
+            "plain",
+            'transformers does not read GGUF files of the architecture "unheard-of"',
+        ),
+    ],
+)
+def test_bad_models_and_pairs_end_a_command_in_a_sentence(
+    model, response, template, sentence, evenhand, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = {"prompt": ["a", "b", "e", "g"], "response": ["c", response, "f", "h"]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "pairs.parquet")
+    task = {"name": "sft", "path": str(tmp_path / "pairs.parquet"), "template": template}
+    methods = {"full": {"kind": "full"}, "base": {"kind": "base"}}
+    study = {"task": task, "model": model(tmp_path / "model"), "methods": methods, "reference": "base", "seeds": 1}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    ran = evenhand("run", tmp_path / "study.yaml", "--out", tmp_path / "out")
+    assert ran.returncode == 2 and not (tmp_path / "out" / "trials").exists()
+    (error,) = [line for line in ran.stderr.splitlines() if sentence in line]
+    assert error.startswith("evenhand: ") and error == ran.stderr.splitlines()[-1]
+    assert "indexing errors" not in ran.stderr and "Traceback" not in ran.stderr
 
 
 def test_what_conversations_do_not_have_is_refused():

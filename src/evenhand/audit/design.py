@@ -253,7 +253,8 @@ class DeclaredMeasure(Spec):
     """A measure of one audit's own, for numbers whose meaning only the person who audits knows.
 
     Attributes:
-        name: of the measure, which margins and policies use; in records the name of the metric or of the values.
+        name: of the measure, which margins and policies use; in records the name of the values, or of the metric
+            unless `metric` is given.
         kind: of the records: `benchmarks`, a metric of a benchmark that the package does not know; `values`, a column
             of numbers.
         more_is: what a larger number means; with `neither` there are two-sided verdicts.
@@ -265,6 +266,7 @@ class DeclaredMeasure(Spec):
             (`rank`).
         shares: of values, whether each is 0 or 1, so that the mean is a share.
         digits: of values, decimals that they are shown with.
+        metric: of benchmarks, the metric's name in records where another measure has that name; None: `name`.
     """
 
     name: str = Field(min_length=1)
@@ -275,11 +277,17 @@ class DeclaredMeasure(Spec):
     scale: Literal["identity", "log", "rank"] = "identity"
     shares: bool = False
     digits: int = Field(default=3, ge=0)
+    metric: str | None = None
+
+    @property
+    def recorded(self) -> str:
+        """The name of the metric or the values in records."""
+        return self.metric or self.name
 
     @property
     def subject(self) -> str:
         """What the numbers are, in messages."""
-        return f'the {"column" if self.kind == "values" else "metric"} "{self.name}"'
+        return f'the {"column" if self.kind == "values" else "metric"} "{self.recorded}"'
 
 
 class SubgroupsDesign(Spec):

@@ -45,7 +45,7 @@ STORED: Mapping[str, StoredTable] = {
         StoredTable("values", optional=True, left_by=lambda setting: setting.kind == "sft"),
         StoredTable("predictions", left_by=lambda setting: setting.kind == "classification"),
         StoredTable("responses", optional=True, left_by=lambda setting: setting.kind == "translation"),
-        StoredTable("options", optional=True, left_by=lambda setting: setting.kind == "reviews"),
+        StoredTable("options", optional=True, left_by=lambda setting: setting.kind == "reviews" or bool(setting.asked)),
         StoredTable("harness", optional=True, left_by=lambda setting: setting.harness is not None, beside=True),
         StoredTable("probes", optional=True, left_by=lambda setting: setting.probed is not None, beside=True),
     )

@@ -200,13 +200,14 @@ SECTIONS = (
         "answers",
         "Answers to prompts",
         "Answers to prompts",
-        "A model is asked about reviews that say nothing of their author. The <em>lean</em> is the share of one gender "
-        "among its guesses of either, minus ½, with its sign; the <em>distance from guessing both equally</em> is how "
-        "far that is from 0. A model may also choose “A” for being “A”, the first option for standing first, or “yes” "
-        "whatever is asked: those pulls are shown as well, and <em>permutation</em> and <em>PriDe</em> are two ways to "
-        "remove the effect of identifiers and positions, but never a preference for a gender, from an answer. Where "
-        "the options together have little probability the model would have said something else. A row about several "
-        "questions generalizes to others like them: its interval includes how they differ.",
+        "A model is asked who wrote a text: a review that says nothing of its author, or what a user wrote. The "
+        "<em>lean</em> is the share of one gender among its guesses of either, minus ½, with its sign; the "
+        "<em>distance from guessing both equally</em> is how far that is from 0. A model may also choose “A” for "
+        "being “A”, the first option for standing first, or “yes” whatever is asked: those pulls are shown as well, "
+        "and <em>permutation</em> and <em>PriDe</em> are two ways to remove the effect of identifiers and positions, "
+        "but never a preference for a gender, from an answer. Where the options together have little probability the "
+        "model would have said something else. A row about several questions generalizes to others like them: its "
+        "interval includes how they differ.",
         answer_blocks,
         _tables_of("options"),
         values=OVER_SEEDS,

@@ -69,7 +69,7 @@ def audited(plan: Plan, store: Store, source: str) -> Results:
     Raises: as `collect_tables`.
     """
     tables = collect_tables(plan, store)
-    return Results.of_valid(tables, plan.design(source), provenance(plan, tables["trials"], store))
+    return Results.of_valid(tables, plan.design(source, tables["harness"]), provenance(plan, tables["trials"], store))
 
 
 def provenance(plan: Plan, trials: pl.DataFrame, store: Store) -> dict[str, str]:
@@ -132,7 +132,12 @@ def _frames_by_table(plan: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
     """Return, by record table, the rows on disk that the study requires from each trial."""
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in BY_TRIAL}
     for trial in plan.distinct:
-        wanted = {TABLE[trial.kind]: True, HARNESS: _is_scored(trial, store), "probes": trial.probing is not None}
+        wanted = {
+            "options": trial.questioning is not None,
+            TABLE[trial.kind]: True,
+            HARNESS: _is_scored(trial, store),
+            "probes": trial.probing is not None,
+        }
         for table in BY_TRIAL:
             path = store.folder(trial.hash) / f"{table}.parquet"
             if not wanted.get(table) or not path.is_file():

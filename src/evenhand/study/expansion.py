@@ -21,6 +21,7 @@ from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
 from evenhand.tasks.probing import Probing
+from evenhand.tasks.prompts.users_texts import Questioning
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Trial:
         pair: for a model of a pool, the hash of its twin's trial.
         benchmarks: benchmarks on which it is scored; only for trials of the study.
         probing: targets that its representations are probed for; None: none.
+        questioning: for pairs, the texts that prompts are about; None: none, or the task's own reviews.
     """
 
     setting: LoadedSetting
@@ -67,6 +69,7 @@ class Trial:
     pair: str | None = None
     benchmarks: Benchmarks | None = field(default=None, repr=False)
     probing: Probing | None = field(default=None, repr=False)
+    questioning: Questioning | None = field(default=None, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -209,6 +212,7 @@ def candidate_trials(prepared: LoadedSetting) -> Iterator[Trial]:
                     evaluations={name: data for name, data in trial.evaluations.items() if name == "validation"},
                     fingerprints={name: key for name, key in trial.fingerprints.items() if name == "validation"},
                     probing=None,
+                    questioning=None,
                 )
 
 
@@ -247,4 +251,5 @@ def _trial(
         fingerprints=sample.fingerprints,
         match=match,
         probing=sample.probing,
+        questioning=sample.questioning,
     )

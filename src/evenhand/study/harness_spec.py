@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
@@ -42,6 +43,26 @@ class ColumnsSpec(Spec):
         return (value,) if isinstance(value, str) else value
 
 
+class MetricSpec(Spec):
+    """What a metric means, where a task of the harness does not say it.
+
+    Attributes:
+        more_is: what a larger number means; null: what the task says.
+        range: the least and the largest possible number; null: 0 to 1 if every value is 0 or 1, else no bounds.
+    """
+
+    more_is: Literal["better", "worse", "neither"] | None = None
+    range: tuple[float, float] | None = None
+
+    @field_validator("range")
+    @classmethod
+    def _ascends(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Refuse a range whose ends do not ascend."""
+        if value is not None and not -math.inf < value[0] < value[1] < math.inf:
+            raise ValueError(f"should be a least and a larger number, not {value[0]:g} and {value[1]:g}")
+        return value
+
+
 class HarnessSpec(Spec):
     """Benchmarks of lm-evaluation-harness (`harness:` in a study); a plain name or list is read as `tasks`.
 
@@ -50,6 +71,8 @@ class HarnessSpec(Spec):
         limit: largest number of documents of each task, drawn at random; null: all.
         include_path: a folder of your own tasks in the harness's format.
         columns: by task, the columns with groups and units of its documents; built in for the four benchmarks.
+        metrics: by metric, as the table `harness` names it, what it means; needed only where neither the audit nor the
+            task knows, or for a margin of its own.
         batch_size: requests in one forward pass. It changes scores only by rounding.
     """
 
@@ -57,6 +80,7 @@ class HarnessSpec(Spec):
     limit: PositiveInt | None = 500
     include_path: str | None = None
     columns: dict[str, ColumnsSpec] = Field(default_factory=dict)
+    metrics: dict[str, MetricSpec] = Field(default_factory=dict)
     batch_size: PositiveInt = 16
 
     @model_validator(mode="before")
@@ -104,5 +128,5 @@ def check_harness(spec: HarnessSpec | None, task: str, kind: str, where: str = "
     if spec is not None and kind not in KINDS:
         raise ValueError(
             f"{where}: benchmarks need a language model, and the task {task} trains a classifier; leave harness out, "
-            "or choose a task of reviews or translation"
+            "or choose a task of pairs (sft), reviews or translation"
         )

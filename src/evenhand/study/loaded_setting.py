@@ -26,6 +26,7 @@ from evenhand.study.harness_spec import harness_design as audited_harness
 from evenhand.study.prompts_spec import prompts_hash
 from evenhand.study.setting import Setting
 from evenhand.tasks import Kind, kind_of
+from evenhand.tasks.prompts.users_texts import Questioning, users_texts
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
@@ -106,7 +107,7 @@ class LoadedSetting:
         loaded: the task's examples.
         others: further test sets by name.
         against, compared_notes: see `evenhand.study.compared_groups.compared_groups`.
-        prompts: for a task of reviews, the prompts.
+        prompts: the prompts that models answer; none where the study asks none.
         benchmarks: benchmarks on which models are scored, with their documents.
     """
 
@@ -247,7 +248,7 @@ class Sample:
     def asked(self) -> np.ndarray:
         """The positions of the examples to predict or to ask about: the test part, or the choice of `prompts:`."""
         spec = self.setting.spec.prompts
-        if spec is not None:
+        if spec is not None and self.setting.kind == "reviews":
             return spec.drawn(self.parts.test if spec.split == "test" else self.parts.train)
         return self.setting.data.tested(self.setting.dataset, self.parts.test)
 
@@ -277,7 +278,7 @@ class Sample:
         """The fingerprint of each split's examples, ids included; it identifies them in records."""
         of_task = {name: self.setting.loaded.fingerprint(index) for name, index in self.predicted.items()}
         spec = self.setting.spec.prompts
-        if spec is not None:
+        if spec is not None and self.setting.kind == "reviews":
             asked = prompts_hash(self.setting.prompts, spec.sequence_loss, spec.content_free)
             return {name: f"{fingerprint}-{asked}" for name, fingerprint in of_task.items()}
         return {**of_task, **(self.setting.other_fingerprints if self.extra else {})}
@@ -294,6 +295,18 @@ class Sample:
             return None
         index = spec.drawn(setting.data.tested(setting.dataset, self.parts.test))
         return spec.of(setting.dataset.take(index), setting.kind, setting.loaded.fingerprint(index))
+
+    @cached_property
+    def questioning(self) -> Questioning | None:
+        """The texts that the prompts of a study of pairs are about; None where there are no prompts."""
+        spec, setting = self.setting.spec.prompts, self.setting
+        if spec is None or not self.extra or setting.kind != "sft":
+            return None
+        index = spec.drawn(self.parts.test if spec.split == "test" else self.parts.train)
+        conversations = setting.dataset.take(index)
+        assert isinstance(conversations, Conversations)
+        asked = prompts_hash(setting.prompts, spec.sequence_loss, spec.content_free)
+        return Questioning(users_texts(conversations), f"{setting.loaded.fingerprint(index)}-{asked}")
 
     @cached_property
     def contents(self) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from evenhand.data.reviews import ReviewSpec
 from evenhand.data.sft import Conversations
 from evenhand.errors import InputError
 from evenhand.models.find import BaseModel, find_model
+from evenhand.study.benchmark_measures import check_metrics, found_metrics
 from evenhand.study.compared_groups import compared_groups
 from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting
@@ -68,7 +69,9 @@ def load_settings(
             return None
         key = spec.model_dump_json()
         if key not in scored:
-            scored[key] = spec.load(data)
+            loaded = spec.load(data)
+            check_metrics(spec, found_metrics([loaded]))
+            scored[key] = loaded
         return scored[key]
 
     return {

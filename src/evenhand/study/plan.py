@@ -10,12 +10,14 @@ from pathlib import Path
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.design import Design
+from evenhand.audit.design import DeclaredMeasure, Design
+from evenhand.audit.measures import check_design, declaring
 from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.errors import InputError
 from evenhand.methods.fit import check_methods
 from evenhand.methods.private import Private
 from evenhand.models.find import BaseModel, find_model
+from evenhand.study.benchmark_measures import benchmark_measures, found_metrics, metric_notes
 from evenhand.study.expansion import Trial, candidate_trials, study_trials
 from evenhand.study.loaded_setting import LoadedSetting
 from evenhand.study.loading import load_settings, read_data
@@ -67,14 +69,22 @@ class Plan:
             frames.append(prepared.examples() if pool is None else pool.examples())
         return records.validate(pl.concat(frames, how="diagonal"), "examples")
 
-    def design(self, source: str) -> Design:
-        """Return what the audit needs to know about the study besides its records."""
+    def design(self, source: str, harness: pl.DataFrame | None = None) -> Design:
+        """Return what the audit needs to know about the study besides its records.
+
+        Args:
+            source: the study's name.
+            harness: the table `harness`, by which metrics of benchmarks are known to be shares; None: before training.
+        """
         until, continued = self.study.until_decided, self._continued()
-        designs = {}
+        designs, declared = {}, self._declared(harness)
         for name, prepared in self.settings.items():
             design = prepared.design()
             warnings = (*continued, *design.warnings) if name == next(iter(self.settings)) else design.warnings
-            designs[name] = design.model_copy(update={"ranks": prepared.spec.ranks(), "warnings": warnings})
+            metrics = () if prepared.benchmarks is None else metric_notes(prepared.benchmarks, declared)
+            designs[name] = design.model_copy(
+                update={"ranks": prepared.spec.ranks(), "warnings": warnings, "notes": (*design.notes, *metrics)}
+            )
         return Design(
             settings=designs,
             measures=self.study.measures,
@@ -84,10 +94,26 @@ class Plan:
             margin_history=self.study.declared,
             source=source,
             figure=self.study.figure,
-            declared=RESPONSES if any(prepared.kind == "sft" for prepared in self.settings.values()) else (),
+            declared=declared,
             looks=until.design(self.looks) if until is not None and self.looks else None,
             subgroups=self.study.subgroups,
         )
+
+    def check_names(self) -> None:
+        """Raise InputError if the study names a measure that none of its tasks and benchmarks has."""
+        study = self.study
+        named = {"measures": study.measures, "margins": study.margins, "figure": study.figure}
+        design = Design(settings={}, declared=self._declared(None), **named)
+        with declaring(design):
+            check_design(design)
+
+    def _declared(self, harness: pl.DataFrame | None) -> tuple[DeclaredMeasure, ...]:
+        """Return the measures of responses and of benchmarks that only this study has."""
+        responses = RESPONSES if any(prepared.kind == "sft" for prepared in self.settings.values()) else ()
+        loaded = [prepared.benchmarks for prepared in self.settings.values() if prepared.benchmarks is not None]
+        specs = [setting.harness for setting in self.study.settings.values() if setting.harness is not None]
+        found = found_metrics(loaded, harness)
+        return (*responses, *benchmark_measures(specs, found, harness, [measure.name for measure in responses]))
 
     def _continued(self) -> tuple[str, ...]:
         """Return the warning on a study that was continued after its verdicts had been seen; none for others."""
@@ -137,7 +163,7 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
     Raises:
         InputError: a method that does not fit its base model, a private one whose budget does not fit its examples,
             tuning without validation examples, settings that share a trial but not the examples of a split of the same
-            name.
+            name, or a measure that no benchmark has.
     """
     if study.until_decided is not None:
         attributes = [pair for prepared in settings.values() for pair in prepared.dataset.attributes.items()]
@@ -161,7 +187,9 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
             )
     trials = tuple(study_trials(settings, ()))
     _check_budgets((*candidates, *trials))
-    return _joinable(Plan(study, settings, trials, candidates))
+    plan = Plan(study, settings, trials, candidates)
+    plan.check_names()
+    return _joinable(plan)
 
 
 def _check_budgets(trials: Iterable[Trial]) -> None:
@@ -214,10 +242,16 @@ def _joined(first: Trial, second: Trial) -> Trial:
             f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and probe "
             "it for different things; keep these settings in studies of their own"
         )
+    if first.questioning and second.questioning and first.questioning.key != second.questioning.key:
+        raise InputError(
+            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and ask it "
+            "different prompts; keep these settings in studies of their own"
+        )
     return replace(
         first,
         benchmarks=asked[0] if asked else None,
         probing=first.probing or second.probing,
+        questioning=first.questioning or second.questioning,
         keep=max(first.keep, second.keep, key=KEEP.index),
         evaluations={**first.evaluations, **second.evaluations},
         fingerprints={**first.fingerprints, **second.fingerprints},

@@ -1,4 +1,4 @@
-"""Defines the key `prompts:` of a study of reviews: the prompts, the reviews they are about, and the scoring."""
+"""Defines the key `prompts:` of a study: the prompts, the reviews or users' texts they are about, and the scoring."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class PromptsSpec(PromptSelection, AskedDesign):
     Attributes:
         templates, forms, words: as there; by default a small set; `["*"]` is all.
         split: `test`, held-out reviews, or `train`, the trial's training reviews, as in Ding et al. (2024).
-        reviews: number of reviews, drawn at random; null: all.
+        reviews: number of reviews, drawn at random; null: all. Of a task of pairs, a review is the last text that a
+            user wrote in a conversation.
         content_free: texts without content, about which the same prompts are asked. Their answers are the prior of
             contextual calibration, a correction that is left out without them. Zhao et al. (2021) use
             `["N/A", "[MASK]", ""]`.

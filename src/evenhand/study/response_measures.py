@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evenhand.audit.design import DeclaredMeasure, Design
+from evenhand.audit.design import DeclaredMeasure
 from evenhand.tasks.sft import LOSS, MATCH
 
 RESPONSES = (
@@ -10,6 +10,3 @@ RESPONSES = (
     DeclaredMeasure(name=MATCH, kind="values", more_is="better", range=(0.0, 1.0), shares=True),
 )
 """`response_loss`, in nats per token, and `exact_match`."""
-
-DECLARING = Design(settings={}, declared=RESPONSES)
-"""A design that declares them, for checking the names of measures in a study."""

@@ -55,7 +55,7 @@ class Setting(Spec):
             reference; None: each is trained to its end.
         membership: the models by which membership inference is audited; None: it is not audited. With a pool there may
             be no seeds (`seeds: 0`); then only membership is audited.
-        prompts: for a task of reviews, the prompts that models answer; None for other tasks.
+        prompts: the prompts that models answer about reviews, or about the prompts of pairs; None: none.
         harness: for a language model, the benchmarks to score; None: none.
         probing: for a task of texts, the targets that representations are probed for; None: none.
         keep: what stays on disk after a trial.
@@ -233,13 +233,16 @@ class Setting(Spec):
     @model_validator(mode="before")
     @classmethod
     def _default_prompts(cls, values: Any) -> Any:
-        """Give a task of reviews its default prompts, and refuse prompts for other tasks."""
+        """Give a task of reviews its default prompts, and refuse prompts for tasks without texts of people."""
         if not isinstance(values, Mapping) or "task" not in values:
             return values
         asked, name = values.get("prompts"), _resolved_task(values["task"])["name"]
-        if kind_of(name) != "reviews":
-            if asked is not None:
-                raise InputError(f"prompts need a task of reviews, and the task is {name}; leave prompts out")
+        kind = kind_of(name)
+        if kind != "reviews":
+            if asked is not None and kind != "sft":
+                raise InputError(
+                    f"prompts need a task of reviews or pairs (sft), and the task is {name}; leave them out"
+                )
             return values
         if values.get("evaluate"):
             raise InputError(f"evaluate: models of {name} are asked about its own reviews only; use prompts.split")

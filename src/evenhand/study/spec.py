@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from evenhand.audit.design import Figures, MarginChange, SubgroupsDesign
+from evenhand.audit.design import Design, Figures, MarginChange, SubgroupsDesign
 from evenhand.audit.measures import check_figures, check_margins, check_measures, declaring, is_selected
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.spec import Spec, explain, field_names
+from evenhand.study.benchmark_measures import named_measures
 from evenhand.study.merging import merge
-from evenhand.study.response_measures import DECLARING
 from evenhand.study.setting import MAIN, Setting
 from evenhand.study.trackers_spec import parse_trackers
 from evenhand.study.tuning import Choice
@@ -32,6 +32,12 @@ class Continuation(Spec):
 
     date: str
     seeds: dict[str, int]
+
+
+def _named(values: Mapping[str, Any]) -> Design:
+    """Return a design with the measures that settings may name, see `named_measures`."""
+    settings: Mapping[str, Setting] = values.get("settings", {})
+    return named_measures([setting.harness for setting in settings.values() if setting.harness is not None])
 
 
 class StudySpec(Spec):
@@ -82,7 +88,7 @@ class StudySpec(Spec):
 
     @field_validator("measures", mode="before")
     @classmethod
-    def _measures(cls, value: Any) -> Any:
+    def _measures(cls, value: Any, info: ValidationInfo) -> Any:
         """Read `default` as no names, and refuse unknown measures."""
         if value is None or value == "default":
             return ()
@@ -92,7 +98,7 @@ class StudySpec(Spec):
         for name in names:
             if not isinstance(name, str):
                 raise InputError(f"measures should hold names of measures, not {shortened(repr(name))}")
-        with declaring(DECLARING):
+        with declaring(_named(info.data)):
             check_measures(names)
         return names
 
@@ -112,9 +118,9 @@ class StudySpec(Spec):
 
     @field_validator("margins")
     @classmethod
-    def _margins(cls, value: dict[str, float]) -> dict[str, float]:
+    def _margins(cls, value: dict[str, float], info: ValidationInfo) -> dict[str, float]:
         """Refuse margins of unknown measures, and impossible values."""
-        with declaring(DECLARING):
+        with declaring(_named(info.data)):
             check_margins(value)
         return value
 
@@ -131,7 +137,7 @@ class StudySpec(Spec):
                     hint = did_you_mean(name, self.settings[panel.setting].methods)
                     raise ValueError(f'figure: the setting {panel.setting} has no method "{name}"; {hint}')
             for name in panel.measures:
-                with declaring(DECLARING):
+                with declaring(_named({"settings": self.settings})):
                     selected = is_selected(name, self.measures)
                 if not selected:
                     raise ValueError(f"figure: it shows {name}, which is not among the study's measures; add it there")

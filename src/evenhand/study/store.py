@@ -169,7 +169,7 @@ class Store:
             return False
         if kept["status"] == "failed":
             return True
-        return self.predicted(trial) and self.scored(trial) and self.probed(trial)
+        return self.predicted(trial) and self.scored(trial) and self.probed(trial) and self.questioned(trial)
 
     def predicted(self, trial: Trial) -> bool:
         """Return whether the trial's table has rows for all examples that the study requires."""
@@ -189,6 +189,11 @@ class Store:
     def probed(self, trial: Trial) -> bool:
         """Return whether a trial's probes are on disk, if the study asks for any."""
         return trial.probing is None or self.covered(trial.hash, "probes").get("test") == trial.probing.key
+
+    def questioned(self, trial: Trial) -> bool:
+        """Return whether the answers of a trial of pairs to prompts are on disk, if the study asks any."""
+        wanted = trial.questioning
+        return wanted is None or self.covered(trial.hash, "options").get("test") == wanted.key
 
     def chosen(self, what: Chosen) -> dict[str, int]:
         """Return the pack sizes, or the numbers of threads, that timing chose here, by the key that trials share."""

@@ -21,6 +21,7 @@ from evenhand.study.selection import validation_accuracy
 from evenhand.study.store import SHORTAGE, WEIGHTS, Store, hashes_of_weights
 from evenhand.study.time_limit import time_limit
 from evenhand.tasks import trainer
+from evenhand.tasks.trial_options import write_options
 from evenhand.tasks.trial_probes import write_probes
 from evenhand.tasks.work import Job, Work
 from evenhand.tasks.workers import train_in_all_processes
@@ -174,8 +175,8 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
         if rows is None:
             return False
         store.write_predictions(folder, trial, rows)
-    scored, probed = store.scored(trial), store.probed(trial)
-    if scored and probed:
+    scored, probed, questioned = store.scored(trial), store.probed(trial), store.questioned(trial)
+    if scored and probed and questioned:
         return True
     model = trains.kept_model(work, folder)
     if model is None:
@@ -184,6 +185,8 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
         _score(trial, model, folder, store)
     if not probed:
         write_probes(work, model, folder)
+    if not questioned:
+        write_options(work, model, folder)
     return True
 
 
@@ -201,6 +204,7 @@ def work_of(trial: Trial) -> Work:
         prompts=trial.setting.prompts,
         sequence_loss=asked is not None and asked.sequence_loss,
         content_free=() if asked is None else asked.content_free,
+        questioning=trial.questioning,
         probing=trial.probing,
         trial=trial.hash,
     )
@@ -243,10 +247,11 @@ def _job(trial: Trial, folder: Path, store: Store) -> Job:
     work = work_of(trial)
 
     def afterwards(model: nn.Module) -> None:
-        """Score and probe the trained model."""
+        """Score, probe and question the trained model."""
         if trial.benchmarks is not None:
             _score(trial, model, folder, store)
         write_probes(work, model, folder)
+        write_options(work, model, folder)
 
     return Job(work, folder, trial.evaluations, trial.keep, afterwards)
 

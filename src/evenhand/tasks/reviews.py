@@ -53,7 +53,7 @@ def train_together(
             `evenhand.tasks.prompts.scoring.score_options`.
     """
     (job,) = jobs
-    return train_alone(jobs, encode, partial(_options, job.work, job.evaluations), progress)
+    return train_alone(jobs, encode, partial(answers, job.work, job.evaluations), progress)
 
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
@@ -79,7 +79,7 @@ def predict(
     Returns:
         The rows that `train_together` yields; None if the weights were not kept.
     """
-    return ask_kept(work, folder, partial(_options, work, evaluations))
+    return ask_kept(work, folder, partial(answers, work, evaluations))
 
 
 def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
@@ -90,10 +90,10 @@ def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Datase
     count = min(LITTLE, len(tested))
     positions = (np.arange(count) + 0.5) * len(tested) / count
     alone = replace(work, content_free=())  # so that the time is that of typical reviews
-    return count, partial(_options, alone, {"test": tested.take(np.argsort(-lengths)[positions.astype(np.int64)])})
+    return count, partial(answers, alone, {"test": tested.take(np.argsort(-lengths)[positions.astype(np.int64)])})
 
 
-def _options(
+def answers(
     work: Work,
     evaluations: Mapping[str, Dataset],
     model: nn.Module,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
     from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.prompt import ReviewPrompt
+    from evenhand.tasks.prompts.users_texts import Questioning
     from evenhand.training.checkpoints import MatchTarget
 
 Keep = Literal["adapters", "weights", "none"]
@@ -47,9 +48,10 @@ class Work:
         examples: the training examples. Weights of examples are for the audit: training counts every example once.
         validation: examples to evaluate after each epoch; None: none.
         target: the value that its checkpoint should match; None: it is trained to its end.
-        prompts: for a trial of reviews, the prompts to ask after training.
+        prompts: the prompts to ask after training, about reviews or the texts of `questioning`.
         sequence_loss: whether to compute the loss of whole filled prompts, too.
         content_free: texts without content, about which the prompts are asked, too.
+        questioning: for a trial of pairs, the texts that the prompts are about; None: none.
         probing: the probing after training; None: none.
         trial: hash of the trial, which identifies it in the table `probes`.
     """
@@ -65,6 +67,7 @@ class Work:
     prompts: tuple[ReviewPrompt, ...] = ()
     sequence_loss: bool = False
     content_free: tuple[str, ...] = ()
+    questioning: Questioning | None = None
     probing: Probing | None = None
     trial: str = ""
 

@@ -64,7 +64,10 @@ def encode_conversations(
 
 def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special: bool) -> Any:
     """Return the token ids of each text, a final end-of-text token of the tokenizer's own left out of prompts."""
-    return tokenizer(list(texts), add_special_tokens=special)["input_ids"] if len(texts) else []
+    if not len(texts):
+        return []
+    # Without its warning that a text is too long, which is refused here in a sentence.
+    return tokenizer(list(texts), add_special_tokens=special, verbose=False)["input_ids"]
 
 
 def _check_roles(tokenizer: PreTrainedTokenizerBase) -> None:

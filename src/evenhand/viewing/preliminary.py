@@ -88,7 +88,9 @@ def preliminary_results(plan: Plan, store: Store, of: int, source: str) -> Resul
     """
     done = len(plan.distinct)
     tables = collect_tables(plan, store)
-    design = _without_empty_pools(plan.design(f"{source} (preliminary: {done} of {of} trials)"), plan)
+    design = _without_empty_pools(
+        plan.design(f"{source} (preliminary: {done} of {of} trials)", tables["harness"]), plan
+    )
     design = _marked(design, preliminary_sentence(done, of))
     return Results.of_valid(tables, design, provenance(plan, tables["trials"], store))
 

@@ -105,7 +105,7 @@ class OptionReading(ItemReading[AnsweredQuestions]):
 def readings(
     examples: pl.DataFrame, trials: pl.DataFrame, options: pl.DataFrame, design: Design
 ) -> Iterator[OptionReading]:
-    """The reading of each setting of the kind `reviews` that has options.
+    """The reading of each setting that has options: of the kind `reviews`, or with prompts of its own.
 
     Intervals are two-way, by review and seed, and where a row is about several questions these cluster, too
     (`stats.questions`). What any design of prompts confounds is shown and not judged.
@@ -119,7 +119,7 @@ def readings(
     """
     final = options.filter(pl.col("step").is_null())
     for setting, setting_design in design.settings.items():
-        if setting_design.kind != "reviews":
+        if setting_design.kind != "reviews" and setting_design.asked is None:
             continue
         setting_examples = examples.filter(setting=setting)
         unit = dict(zip(setting_examples["example"], unit_codes(setting_examples), strict=True))

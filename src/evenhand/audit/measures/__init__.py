@@ -32,6 +32,7 @@ __all__ = [
     "check_margins",
     "check_measures",
     "declaring",
+    "free_name",
     "is_selected",
     "known",
     "list_measures",
@@ -130,6 +131,23 @@ def measure_named(name: str) -> Measure:
     if measure is None:
         raise InputError(f'there is no measure "{name}"; {did_you_mean(name, known())}')
     return measure
+
+
+def free_name(name: str, mark: str, taken: Collection[str] = ()) -> str:
+    """A name that no measure has: this one, or this one with a mark behind it.
+
+    Args:
+        name: the wanted one.
+        mark: what tells it apart, in parentheses.
+        taken: further names that are not free.
+
+    Example:
+        >>> free_name("mc2", "lm-eval"), free_name("accuracy", "lm-eval")
+        ('mc2', 'accuracy (lm-eval)')
+    """
+    while name in known() or name in SEVERAL or name in taken:
+        name = f"{name} ({mark})"
+    return name
 
 
 def of_kind(*kinds: Kind) -> list[str]:

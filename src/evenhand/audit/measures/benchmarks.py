@@ -277,11 +277,12 @@ BENCHMARKS = by_name(
 """The measures of benchmarks by the harness's names for its metrics, in the order of the rows of `harness`."""
 
 
-def declared_number(name: str, subject: str) -> Measure:
+def declared_number(name: str, metric: str, subject: str) -> Measure:
     """The measure of a harness's number that is no mean over documents: estimates without intervals.
 
     Args:
-        name: of the measure, and of the metric.
+        name: of the measure.
+        metric: the name in records.
         subject: what it is, for its summary.
     """
     display = Display(question="benchmark accuracy", summary=True)
@@ -290,7 +291,7 @@ def declared_number(name: str, subject: str) -> Measure:
         name,
         summary,
         0,
-        NumberOf(name),
+        NumberOf(metric),
         levels=ASKED,
         limits=UNLIMITED,
         default_margin=False,

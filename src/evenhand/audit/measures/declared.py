@@ -32,7 +32,7 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
         ((0.0, 10.0), False)
     """
     if not declared.mean:
-        return declared_number(declared.name, declared.subject)
+        return declared_number(declared.name, declared.recorded, declared.subject)
     shares = declared.range == (0, 1)
     measure = Measure(
         declared.name,
@@ -40,7 +40,7 @@ def declared_measure(declared: DeclaredMeasure) -> Measure:
         f"mean of {declared.subject}",
         DIRECTION[declared.more_is],
         EVERYWHERE,
-        MeanOf(declared.name, bounded=shares),
+        MeanOf(declared.recorded, bounded=shares),
         title=declared.name,
         limits=declared.range or UNLIMITED,
         default_margin=shares,

@@ -74,3 +74,6 @@ KNOWN: Mapping[str, DocumentColumns] = MappingProxyType(
 
 BY_GROUP: Mapping[str, str] = MappingProxyType({"amb_bias_score": "category", "disamb_bias_score": "category"})
 """Metrics that the harness also reports for each group of an attribute, as `METRIC_GROUP`."""
+
+OF_CONTEXTS = ("accuracy_amb", "accuracy_disamb")
+"""Metrics of BBQ that are another one (`acc`) of a group of documents (`context_condition`)."""

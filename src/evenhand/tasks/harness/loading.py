@@ -18,6 +18,14 @@ from typing import TYPE_CHECKING, Any
 from evenhand.errors import InputError, did_you_mean, first_line
 from evenhand.seeds import generator
 from evenhand.tasks.harness.columns import KNOWN, DocumentColumns
+from evenhand.tasks.harness.local_files import (
+    OF_FILES,
+    check_counts,
+    delete_with,
+    discard,
+    local_folder,
+    local_source,
+)
 
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
@@ -27,9 +35,6 @@ BUNDLED_TASKS = Path(__file__).parent / "benchmarks"
 
 COMMON_FOLDERS = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
 """Folders of the harness to search first: it has thousands of tasks, and reading all of them takes seconds."""
-
-REREAD_FOLDER: Mapping[str, str] = {"download_mode": "force_redownload", "verification_mode": "no_checks"}
-"""Makes `datasets` read a local folder again."""
 
 FEWSHOT_SEED = 1234
 """The harness's default."""
@@ -195,32 +200,40 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
-    config = manager.task_index[name].cfg or {}
+    entry = manager.task_index[name]
+    config = entry.cfg or {}
     named = str(config.get("dataset_path", name))
-    local = None if below is None else below / named.rpartition("/")[2]
-    chosen: dict[str, Any] = {"task": name}
-    if local is not None and local.is_dir():
-        # `datasets` would not notice that the files of a folder have changed.
-        chosen |= {
-            "dataset_path": str(local),
-            "dataset_kwargs": {**(config.get("dataset_kwargs") or {}), **REREAD_FOLDER},
-        }
+    source: dict[str, Any] = {}
     try:
-        tasks = manager.load([{"group": "evenhand", "task": [chosen]}])["tasks"]
+        source = local_source(named, config, below, None if entry.yaml_path is None else Path(entry.yaml_path).parent)
+        tasks = manager.load([{"group": "evenhand", "task": [{"task": name, **source}]}])["tasks"]
         (task,) = tasks.values()
+        check_counts(task, source)
         if not len(task.eval_docs):
             raise ValueError("it has no documents")
-    except (OSError, ValueError, KeyError, RuntimeError, HfHubHTTPError, DatasetsError) as error:
-        where = "" if local is None else f", and {local} is not a folder" if not local.is_dir() else f" (from {local})"
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, HfHubHTTPError, DatasetsError, InputError) as error:
+        discard(source)
         raise InputError(
-            f'harness.tasks: the documents of "{name}", the data set {named}, cannot be loaded{where}: '
-            f"{first_line(error)}"
+            f'harness.tasks: the documents of "{name}", the data set {named}, cannot be loaded'
+            f"{_where(named, below)}: {first_line(error)}"
         ) from None
+    delete_with(task, source)
+    task.set_config(key="dataset_kwargs", value=config.get("dataset_kwargs"))  # without names of temporary folders
     # As `simple_evaluate` does: no examples in the prompt unless the task says so, and always the same ones.
     if task.get_config("num_fewshot") is None:
         task.set_config(key="num_fewshot", value=0)
     task.set_fewshot_seed(seed=FEWSHOT_SEED)
     return task, named
+
+
+def _where(named: str, below: Path | None) -> str:
+    """Return where documents were looked for, as a part of a sentence."""
+    if below is None or named in OF_FILES:
+        return ""
+    local = local_folder(named, below)
+    if local is None:
+        return f", and {below / named.rpartition('/')[2]} is not a folder"
+    return f" (from {local})"
 
 
 def _drawn_documents(name: str, number: int, limit: int | None) -> list[int] | None:
@@ -234,10 +247,7 @@ def _task_settings(task: Any) -> str:
     """Return a task's YAML as text, functions by their source, without paths on this machine."""
     settings = dict(task.dump_config())
     settings.pop("dataset_path", None)
-    kwargs = {
-        key: value for key, value in (settings.pop("dataset_kwargs", None) or {}).items() if key not in REREAD_FOLDER
-    }
-    settings |= {"dataset_kwargs": kwargs} if kwargs else {}
+    settings |= {"dataset_kwargs": options} if (options := settings.pop("dataset_kwargs", None)) else {}
     settings["metadata"] = {
         key: value for key, value in (settings.get("metadata") or {}).items() if key != "config_source"
     }

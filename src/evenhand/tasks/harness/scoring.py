@@ -15,14 +15,12 @@ from evenhand.records import TABLES, validate
 from evenhand.tasks.harness.columns import BY_GROUP
 from evenhand.tasks.harness.linearization import linearized_values
 from evenhand.tasks.harness.loading import Benchmarks, quiet_harness
+from evenhand.tasks.harness.metrics import recorded_name
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedTokenizerBase
-
-FILTER = "none"
-"""The harness's name for unfiltered answers."""
 
 
 def score_benchmarks(
@@ -119,8 +117,7 @@ def harness_table(results: Mapping[str, Any], benchmarks: Benchmarks) -> pl.Data
             metric, _, filtered = key.partition(",")
             if not filtered or metric.endswith("_stderr"):
                 continue
-            if filtered != FILTER:
-                metric = f"{metric} ({filtered})"
+            metric = recorded_name(metric, filtered)
             frames.append(_rows(name, metric, [None], [_number(value)], [None], [None]))
             rows = [row for row, sample in enumerate(samples) if sample["filter"] == filtered]
             rows = _of_group(metric, rows, groups)

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import yaml
 
 from evenhand.data.hatespeech.villages import TRADES, VILLAGES
 from evenhand.data.synthetic_translation import OCCUPATIONS
 from evenhand.seeds import generator
+from evenhand.tasks.harness.hub_layout import CARD, write_card, write_split, write_stereoset
 
 Write = Callable[[Path], None]
 
@@ -37,6 +37,8 @@ def write_stand_ins(folder: Path) -> None:
         target = folder / name
         target.mkdir(parents=True, exist_ok=True)
         make(target)
+        with (target / CARD).open("a", encoding="utf-8") as card:
+            card.write("\nMade up.\n")
 
 
 def _about_occupations(count: int, *key: str) -> Iterator[tuple[str, str, tuple[str, str]]]:
@@ -72,8 +74,8 @@ def _crows_pairs(folder: Path) -> None:
         rows.append({"sent_more": more, "sent_less": less, "bias_type": "nationality"})
     for number, row in enumerate(rows):
         row.update({"id": number, "stereo_antistereo": "stereo", "bias_type": row.pop("bias_type")})
-    _parquet(folder, "english", "test", pl.DataFrame(rows))
-    _card(folder, {"english": {"test": "english/test-*.parquet"}})
+    write_split(folder, "english", "test", pl.DataFrame(rows))
+    write_card(folder, {"english": {"test": "english/test-*.parquet"}})
 
 
 def _winogender(folder: Path) -> None:
@@ -109,7 +111,7 @@ def _winogender(folder: Path) -> None:
     planted = pl.col("target").is_in(men)
     against = (planted & (pl.col("gender") == "female")) | (~planted & (pl.col("gender") == "male"))
     frame.filter(against).write_csv(folder / "gotcha.tsv", separator="\t")
-    _card(folder, {"all": {"test": "test.tsv"}, "gotcha": {"test": "gotcha.tsv"}}, {"sep": "\t"})
+    write_card(folder, {"all": {"test": "test.tsv"}, "gotcha": {"test": "gotcha.tsv"}}, {"sep": "\t"})
 
 
 def _bbq(folder: Path) -> None:
@@ -124,7 +126,7 @@ def _bbq(folder: Path) -> None:
         row["example_id"] = number
     (folder / "data").mkdir(exist_ok=True)
     (folder / "data" / "All.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    _card(folder, {"All": {"test": "data/All.jsonl"}})
+    write_card(folder, {"All": {"test": "data/All.jsonl"}})
 
 
 def _questions(
@@ -183,27 +185,7 @@ def _stereoset(folder: Path) -> None:
     for name, rows in (("intrasentence", within), ("intersentence", between)):
         for number, row in enumerate(rows):
             row["id"] = f"made-up-{name}-{number}"
-        _parquet(folder, name, "validation", pl.DataFrame(rows))
-    forms = {0: "anti-stereotype", 1: "stereotype", 2: "unrelated"}
-    label, gold = ({"class_label": {"names": names}} for names in ({**forms, 3: "related"}, forms))
-    features = [
-        *({"name": name, "dtype": "string"} for name in ("id", "target", "bias_type", "context")),
-        {
-            "name": "sentences",
-            "sequence": [
-                {"name": "sentence", "dtype": "string"},
-                {"name": "id", "dtype": "string"},
-                {
-                    "name": "labels",
-                    "sequence": [{"name": "label", "dtype": label}, {"name": "human_id", "dtype": "string"}],
-                },
-                {"name": "gold_label", "dtype": gold},
-            ],
-        },
-    ]
-    names = ("intrasentence", "intersentence")
-    described = [{"config_name": name, "features": features} for name in names]
-    _card(folder, {name: {"validation": f"{name}/validation-*.parquet"} for name in names}, dataset_info=described)
+    write_stereoset(folder, {"intrasentence": within, "intersentence": between})
 
 
 def _tested(bias_type: str, target: str, context: str, forms: Sequence[str]) -> dict[str, Any]:
@@ -227,28 +209,6 @@ def _tested(bias_type: str, target: str, context: str, forms: Sequence[str]) -> 
 def _lower(text: str) -> str:
     """Return the text with a small first letter."""
     return text[0].lower() + text[1:]
-
-
-def _parquet(folder: Path, config: str, split: str, frame: pl.DataFrame) -> None:
-    """Write one split of a configuration."""
-    (folder / config).mkdir(exist_ok=True)
-    frame.write_parquet(folder / config / f"{split}-00000-of-00001.parquet")
-
-
-def _card(
-    folder: Path, configs: Mapping[str, Mapping[str, str]], options: Mapping[str, str] | None = None, **more: Any
-) -> None:
-    """Write the data set's card, by which `datasets` knows its configurations."""
-    described = [
-        {
-            "config_name": name,
-            "data_files": [{"split": split, "path": path} for split, path in splits.items()],
-            **(options or {}),
-        }
-        for name, splits in configs.items()
-    ]
-    card = yaml.safe_dump({**more, "configs": described}, sort_keys=False)
-    (folder / "README.md").write_text(f"---\n{card}---\n\nMade up.\n", encoding="utf-8")
 
 
 STAND_INS: Mapping[str, Write] = {

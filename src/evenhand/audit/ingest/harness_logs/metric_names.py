@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evenhand.audit.design import DeclaredMeasure
 from evenhand.audit.ingest.harness_logs.evaluations import MetricScores, MoreIs, agreed
 from evenhand.audit.ingest.harness_logs.methods import Run
-from evenhand.audit.measures import SEVERAL, known
+from evenhand.audit.measures import free_name, known
 from evenhand.audit.measures.benchmarks import MeanOf, NumberOf
 from evenhand.audit.measures.declared import DIRECTION
 from evenhand.errors import InputError, did_you_mean
@@ -123,7 +123,4 @@ def _known(name: str, tool: str, mean: bool, meaning: MoreIs, share: bool) -> st
 
 def _free(name: str, tool: str, mean: bool, has_mean: bool, taken: set[str]) -> str:
     """A name that no other measure has."""
-    free = name if mean or not has_mean else f"{name} ({AGGREGATE})"
-    while free in known() or free in SEVERAL or free in taken:
-        free = f"{free} ({tool})"
-    return free
+    return free_name(name if mean or not has_mean else f"{name} ({AGGREGATE})", tool, taken)
