@@ -16,6 +16,7 @@ from evenhand.models.load import resolve_precision
 from evenhand.study.loaded_setting import LoadedSetting, Sample
 from evenhand.study.loss_matching import Match
 from evenhand.study.membership_models import POOL, pool_of_setting, shadow_samples
+from evenhand.study.mitigation import hash_of_groups
 from evenhand.study.resources import ResourcesSpec
 from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice
@@ -48,6 +49,7 @@ class Trial:
         pair: for a model of a pool, the hash of its twin's trial.
         benchmarks: benchmarks on which it is scored; only for trials of the study.
         probing: targets that its representations are probed for; None: none.
+        source: for a trial that is not trained, the trained trial from whose predictions its own are made.
     """
 
     setting: LoadedSetting
@@ -67,6 +69,7 @@ class Trial:
     pair: str | None = None
     benchmarks: Benchmarks | None = field(default=None, repr=False)
     probing: Probing | None = field(default=None, repr=False)
+    source: Trial | None = field(default=None, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -134,7 +137,7 @@ def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]
 
         for seed in spec.seeds:
             for trial in _trials_of_seed(prepared, settled(seed), seed, prepared.sample(seed)):
-                yield replace(trial, benchmarks=prepared.benchmarks)
+                yield _with_thresholds(replace(trial, benchmarks=prepared.benchmarks))
         yield from _twins(prepared, settled(None))
         yield from _shadows(prepared, settled(None))
 
@@ -219,6 +222,7 @@ def _trial(
     examples, contents = sample.training(spec.alterations(method), seed)
     train = spec.training(method)
     train = train.model_copy(update={"precision": resolve_precision(train.precision)})
+    loss = spec.method(method).loss
     identity = {
         "recipe": RECIPE,
         "task": prepared.kind,
@@ -232,6 +236,7 @@ def _trial(
         "subset": None,
         **({} if prepared.template is None else {"prompt": prepared.template}),
         **({} if match is None else {"match": match.identity()}),
+        **({} if loss is None else {"groups": hash_of_groups(examples, loss.attribute)}),
     }
     return Trial(
         setting=prepared,
@@ -247,4 +252,23 @@ def _trial(
         fingerprints=sample.fingerprints,
         match=match,
         probing=sample.probing,
+    )
+
+
+def _with_thresholds(trial: Trial) -> Trial:
+    """Return the use of a trained trial that predicts by thresholds per group; the trial itself without thresholds.
+
+    It has an identity and a folder of its own, since its predictions differ, and nothing is trained for it.
+    """
+    spec = trial.spec.thresholds
+    if spec is None:
+        return trial
+    groups = {name: hash_of_groups(data, spec.attribute) for name, data in trial.evaluations.items()}
+    chosen_on = trial.sample.contents[1], groups.get("validation")
+    return replace(
+        trial,
+        source=trial,
+        identity={**trial.identity, "thresholds": {**spec.model_dump(mode="json"), "chosen_on": chosen_on}},
+        fingerprints={name: f"{value}-{groups[name]}" for name, value in trial.fingerprints.items()},
+        keep="none",
     )
