@@ -90,7 +90,7 @@ class ThresholdPredictions:
     Attributes:
         rows: of the table `predictions`, without the column `trial`.
         rules: by group.
-        note: a sentence on the choice and on how many test predictions were drawn.
+        note: a sentence on the choice, and on the share of test predictions that two random draws disagree on.
     """
 
     rows: pl.DataFrame
@@ -117,7 +117,7 @@ def threshold_predictions(
     groups = {name: example_groups(data, spec.attribute) for name, data in evaluations.items()}
     chosen_on = evaluations["validation"]
     rules = optimize_thresholds(spec, scores["validation"], chosen_on.labels, groups["validation"])
-    frames, drawn = [], 0.0
+    frames, redrawn = [], 0.0
     for name, frame in of_split.items():
         positive = np.zeros(len(frame))
         for group, rule in rules.items():
@@ -126,10 +126,10 @@ def threshold_predictions(
         predicted = positive >= generator(seed, "thresholds", name).random(len(frame))
         frames.append(frame.with_columns(predicted=pl.Series(predicted.astype(np.int64))))
         if name == "test":
-            drawn = float(((positive > 0) & (positive < 1)).mean())
+            redrawn = float((2 * positive * (1 - positive)).mean())
     note = (
         f"thresholds per group of {spec.attribute} ({spec.constraint}, {spec.objective}), chosen on {len(chosen_on)} "
-        f"validation examples; {drawn:.1%} of the test predictions are drawn at random"
+        f"validation examples; another random draw would change {redrawn:.1%} of the test predictions"
     )
     return ThresholdPredictions(pl.concat(frames).drop("trial"), rules, note)
 
