@@ -10,6 +10,7 @@ import yaml
 from evenhand import Study
 from evenhand.data.dataset import Attribute
 from evenhand.errors import InputError
+from evenhand.study.executors.launched import check_processes
 from evenhand.study.memory_retries import why_not_smaller, with_smaller_passes
 from evenhand.study.mitigation import NO_GROUP, example_groups, hash_of_groups
 from evenhand.study.plan import make_plan
@@ -148,6 +149,18 @@ def test_a_step_of_group_dro_is_never_split_where_memory_runs_out(small_study):
         )
         assert (with_smaller_passes(trial) is not None) == splits
         assert ("needs the examples of a step in one pass" in why_not_smaller(trial)) != splits
+
+
+def test_several_processes_are_refused_group_dro_and_not_a_reweighted_loss(small_study):
+    small_study["train"] = {"replicas": 1}
+    for loss in (DRO, {**DRO, "kind": "reweighted"}):
+        study = Study(**with_lora(small_study, loss=loss, resources={"processes": 2}))
+        trials = [trial for trial in make_plan(study, None).distinct if trial.method == "lora"]
+        if loss is DRO:
+            with pytest.raises(InputError, match="lora · seed 0 has the loss group_dro, which weighs the groups"):
+                check_processes(trials)
+        else:
+            check_processes(trials)
 
 
 def test_each_example_has_one_group_for_its_threshold():

@@ -207,6 +207,15 @@ def test_group_dro_gives_the_worst_group_the_most_weight():
     assert value.item() == pytest.approx(3.0, abs=1e-6)
 
 
+def test_training_in_bfloat16_does_not_round_the_losses_of_groups():
+    losses = torch.from_numpy(np.random.default_rng(0).random(N).astype(np.float32))
+    exact, autocast = (group_objective(loss_of(DRO), examples()) for _ in range(2))
+    assert exact is not None and autocast is not None
+    with torch.autocast("cpu", torch.bfloat16):
+        found = autocast.total(losses, np.arange(N))
+    assert found.item() == exact.total(losses, np.arange(N)).item()
+
+
 @pytest.mark.slow
 def test_replicas_with_losses_of_their_own_are_the_trials_alone():
     choices = [(0, LORA, DRO), (1, {**LORA, "rank": 2}, EVEN), (2, LORA, None), (3, {**LORA, "epochs": 3}, FAIR)]

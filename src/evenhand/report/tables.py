@@ -166,7 +166,7 @@ def candidate_grids(trials: pl.DataFrame) -> list[Grid]:
     return grids
 
 
-def match_grids(trials: pl.DataFrame) -> list[Grid]:
+def note_grids(trials: pl.DataFrame) -> list[Grid]:
     """The tables of matched trials, with the checkpoint taken from each, and of trials with thresholds per group.
 
     Empty where there are none.

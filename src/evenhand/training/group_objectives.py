@@ -65,7 +65,8 @@ class GroupDROLoss:
     def total(self, losses: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
         """Update the group weights and return m times the weighted sum of the groups' mean losses."""
         members = torch.from_numpy(self.masks[rows]).to(losses)
-        group_losses = (losses @ members) / members.sum(0).clamp(min=1)
+        # Not a matrix product, which bfloat16 training would round.
+        group_losses = (losses[:, None] * members).sum(0) / members.sum(0).clamp(min=1)
         before = torch.zeros_like(group_losses) if self.log_weights is None else self.log_weights
         self.log_weights = torch.log_softmax(before + self.step_size * group_losses.detach(), dim=0)
         return len(rows) * (self.log_weights.exp() * group_losses).sum()
