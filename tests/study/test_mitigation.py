@@ -9,10 +9,10 @@ import yaml
 
 from evenhand import Study
 from evenhand.data.dataset import Attribute
+from evenhand.data.groups import NO_GROUP, example_groups, hash_of_groups
 from evenhand.errors import InputError
 from evenhand.study.executors.launched import check_processes
 from evenhand.study.memory_retries import why_not_smaller, with_smaller_passes
-from evenhand.study.mitigation import NO_GROUP, example_groups, hash_of_groups
 from evenhand.study.plan import make_plan
 from small_models import posts
 

@@ -10,13 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.data.groups import hash_of_groups
 from evenhand.data.splits import Split
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
 from evenhand.study.loaded_setting import LoadedSetting, Sample
 from evenhand.study.loss_matching import Match
 from evenhand.study.membership_models import POOL, pool_of_setting, shadow_samples
-from evenhand.study.mitigation import hash_of_groups
 from evenhand.study.resources import ResourcesSpec
 from evenhand.study.setting import MAIN, Keep, Setting
 from evenhand.study.tuning import Candidate, Choice

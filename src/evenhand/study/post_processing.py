@@ -21,10 +21,10 @@ from evenhand import records
 from evenhand.atomic_files import write_text
 from evenhand.audit.results_folder import content_hash
 from evenhand.data.dataset import Dataset
+from evenhand.data.groups import example_groups
 from evenhand.methods.group_thresholds import GroupThresholds
 from evenhand.seeds import generator
 from evenhand.study.expansion import Trial
-from evenhand.study.mitigation import example_groups
 from evenhand.study.store import WEIGHTS, Store
 from evenhand.tasks.threshold_optimizer import RandomizedThreshold, Threshold, optimize_thresholds
 

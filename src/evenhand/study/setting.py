@@ -19,7 +19,7 @@ from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.harness_spec import check_harness as check_harness
 from evenhand.study.loss_matching import MatchSpec
 from evenhand.study.membership_spec import MembershipSpec
-from evenhand.study.mitigation import check_loss, check_thresholds
+from evenhand.study.mitigation_spec import check_loss, check_thresholds
 from evenhand.study.probing_spec import ProbingSpec
 from evenhand.study.prompts_spec import PromptsSpec
 from evenhand.study.resources import ResourcesSpec
