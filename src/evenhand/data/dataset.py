@@ -171,17 +171,24 @@ class TrainingExamples:
     Attributes:
         inputs: [n] texts or images.
         labels: int64 [n].
+        attributes: the groups of the examples, by attribute.
     """
 
     inputs: Sequence[Any] = field(repr=False)
     labels: np.ndarray
+    attributes: Mapping[str, Attribute] = field(default_factory=dict, repr=False, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: np.ndarray) -> TrainingExamples:
         """Return the examples at these positions, in this order."""
-        return replace(self, inputs=pick(self.inputs, index), labels=self.labels[index])
+        return replace(
+            self,
+            inputs=pick(self.inputs, index),
+            labels=self.labels[index],
+            attributes={name: attribute.take(index) for name, attribute in self.attributes.items()},
+        )
 
 
 def content_hash(inputs: Sequence[Any], labels: np.ndarray) -> str:

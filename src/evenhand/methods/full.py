@@ -21,7 +21,7 @@ class Full(Method):
     Example:
         >>> import evenhand
         >>> evenhand.Full(epochs=2)
-        Full(lr=3e-05, epochs=2, train={}, data={}, resources={})
+        Full(lr=3e-05, epochs=2, train={}, data={}, resources={}, loss=None, thresholds=None)
     """
 
     kind: ClassVar[str] = "full"

@@ -18,7 +18,7 @@ class Head(Partial):
     Example:
         >>> import evenhand
         >>> evenhand.Head()
-        Head(lr=0.001, epochs=3, train={}, data={}, resources={})
+        Head(lr=0.001, epochs=3, train={}, data={}, resources={}, loss=None, thresholds=None)
     """
 
     kind: ClassVar[str] = "head"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
+from evenhand.methods.group_loss import GroupLoss
+from evenhand.methods.group_thresholds import GroupThresholds
 from evenhand.spec import Spec
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ class Method(Spec):
         train: keys of `train:` that this method overrides.
         data: options of the task's data that alter this method's training examples only.
         resources: keys of `resources:` that this method overrides; no part of a trial's identity.
+        loss: a loss of classifiers that mitigates disparities between groups; None: the mean loss of the examples.
+        thresholds: thresholds per group by which a trained classifier predicts; None: it predicts the likeliest class.
+            They are no part of a trial's identity, since they are chosen after training.
     """
 
     kind: ClassVar[str]
@@ -44,11 +49,14 @@ class Method(Spec):
     train: Mapping[str, Any] = Field(default_factory=dict)
     data: Mapping[str, Any] = Field(default_factory=dict)
     resources: Mapping[str, Any] = Field(default_factory=dict)
+    # Left out if they are null, so that trials from before the keys existed keep their identity.
+    loss: GroupLoss | None = Field(default=None, exclude_if=lambda value: value is None)
+    thresholds: GroupThresholds | None = Field(default=None, exclude_if=lambda value: value is None)
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the hyperparameters that enter the trial's identity: `kind`, `lr`, `epochs` and the method's
         fields."""
-        values = self.model_dump(mode="json", exclude={"train", "data", "resources"})
+        values = self.model_dump(mode="json", exclude={"train", "data", "resources", "thresholds"})
         return {"kind": self.kind, **values}
 
     @property

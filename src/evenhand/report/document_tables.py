@@ -56,7 +56,7 @@ def document_tables(results: Reportable, *, every: bool = True) -> Iterator[Docu
     training = tables.training_grid(results.trials, results.design)
     if training is not None:
         yield DocumentTable("training", f"Training: {training.caption}", training)
-    for grid in (*tables.match_grids(results.trials), *tables.candidate_grids(results.trials)):
+    for grid in (*tables.note_grids(results.trials), *tables.candidate_grids(results.trials)):
         yield DocumentTable("training", capital(grid.caption), grid)
 
 

@@ -105,7 +105,7 @@ def _content(results: Reportable) -> dict[str, Any]:
     sections = contents(results)
     first = _FIRST if across else _FIRST[1:]
     failed, training = tables.failed_trials(trials), tables.training_grid(trials, design)
-    tried = [*tables.match_grids(trials), *tables.candidate_grids(trials)]
+    tried = [*tables.note_grids(trials), *tables.candidate_grids(trials)]
     trained_here = bool(failed or training or tried or results.provenance.get("tuning"))
     last = [(id, name) for id, name in _LAST if trained_here or id not in _NOTHING_TRAINED]
     decided = verdicts.drop_nulls(["verdict", "contrast"])

@@ -166,13 +166,29 @@ def candidate_grids(trials: pl.DataFrame) -> list[Grid]:
     return grids
 
 
-def match_grids(trials: pl.DataFrame) -> list[Grid]:
-    """The table of matched trials: the checkpoint taken from each; empty where methods were not matched."""
-    matched = trials.filter(pl.col("role") == "study", pl.col("note").is_not_null())
-    rows = [[row["setting"], row["method"], str(row["seed"]), row["note"]] for row in matched.iter_rows(named=True)]
-    head = ["setting", "method", "seed", "checkpoint"]
-    caption = "methods are compared at the checkpoints that come nearest to the reference"
-    return [Grid(caption, head, rows)] if rows else []
+def note_grids(trials: pl.DataFrame) -> list[Grid]:
+    """The tables of matched trials, with the checkpoint taken from each, and of trials with thresholds per group.
+
+    Empty where there are none.
+    """
+    noted = trials.filter(pl.col("role") == "study", pl.col("note").is_not_null())
+    matched = pl.col("note").str.starts_with("matched to ")
+    grids = []
+    for rows, caption, last in (
+        (
+            noted.filter(matched),
+            "methods are compared at the checkpoints that come nearest to the reference",
+            "checkpoint",
+        ),
+        (
+            noted.filter(~matched),
+            "these predictions are made after training, from those of a trained model",
+            "thresholds",
+        ),
+    ):
+        cells = [[row["setting"], row["method"], str(row["seed"]), row["note"]] for row in rows.iter_rows(named=True)]
+        grids += [Grid(caption, ["setting", "method", "seed", last], cells)] if cells else []
+    return grids
 
 
 def _value(value: Any) -> str:

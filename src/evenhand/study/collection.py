@@ -18,6 +18,7 @@ from evenhand.study.environment import distinct_environments
 from evenhand.study.expansion import Trial
 from evenhand.study.loss_matching import matching_note
 from evenhand.study.plan import Plan
+from evenhand.study.post_processing import NOTE
 from evenhand.study.selection import candidate_score, is_chosen, selection_notes
 from evenhand.study.store import HARNESS, Store
 from evenhand.study.trial_runner import matching_target
@@ -117,11 +118,13 @@ def _trial_row(trial: Trial, plan: Plan, store: Store) -> dict[str, Any]:
     }
     if trial.candidate is not None:
         row |= {"score": candidate_score(trial, store), "chosen": is_chosen(trial, plan.study.chosen)}
-    return row | _matching_column(trial, kept, store)
+    return row | _note_column(trial, kept, store)
 
 
-def _matching_column(trial: Trial, kept: Mapping[str, Any], store: Store) -> dict[str, str]:
-    """Return the column `note` for a trial that was matched to a reference; nothing for other trials."""
+def _note_column(trial: Trial, kept: Mapping[str, Any], store: Store) -> dict[str, str]:
+    """Return the column `note` for a trial that was matched to a reference or predicts by thresholds per group."""
+    if trial.source is not None:
+        return {} if kept["status"] == "failed" else {"note": kept[NOTE]}
     target = matching_target(trial, store) if kept["status"] == "done" else None
     if target is None or trial.match is None:
         return {}
@@ -131,7 +134,8 @@ def _matching_column(trial: Trial, kept: Mapping[str, Any], store: Store) -> dic
 def _frames_by_table(plan: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
     """Return, by record table, the rows on disk that the study requires from each trial."""
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in BY_TRIAL}
-    for trial in plan.distinct:
+    used = {trial.hash for trial in plan.trials}  # a trial may be trained only for thresholds after it
+    for trial in (*(each for each in plan.distinct if each.hash in used), *plan.post_processed):
         wanted = {
             "options": trial.questioning is not None,
             TABLE[trial.kind]: True,

@@ -117,7 +117,8 @@ def forecast(planned: Plan, out: Path, timed: bool, say: Callable[[str], None], 
     if len(measured) < len(todo) and timed:
         cost_by_trial = {**(cost_by_trial or {}), **stated_costs(trial for trial in todo if trial.setting.stated)}
     waiting = {trial.hash for trial in todo}
-    rows = [_row(trial, trial.hash not in waiting, cost_by_trial) for trial in (*planned.candidates, *planned.trials)]
+    uses = [trial.source or trial for trial in (*planned.candidates, *planned.trials)]
+    rows = [_row(trial, trial.hash not in waiting, cost_by_trial) for trial in uses]
     return Forecast(rows, chosen, cost_by_trial, stated)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from evenhand.study.executors.round import Executor, Round
 from evenhand.study.expansion import Trial
 from evenhand.study.plan import Plan
+from evenhand.study.post_processing import post_process
 from evenhand.study.selection import choice_line, select_hyperparameters
 from evenhand.study.store import Store
 from evenhand.training.threads import kept_threads
@@ -40,12 +41,16 @@ def tune(plan: Plan, execute: Executor, first: Round) -> Plan:
 
 
 def train(plan: Plan, execute: Executor, first: Round) -> None:
-    """Train the study's own trials, those that are matched to a reference after the reference; see `tune`."""
+    """Train the study's own trials, those that are matched to a reference after the reference; see `tune`.
+
+    At the end, predictions by thresholds per group are made from those of trained trials.
+    """
     first = replace(first, study=plan.study)
     run_missing([trial for trial in plan.distinct if trial.match is None], execute, first)
     matched = [trial for trial in plan.distinct if trial.match is not None]
     if matched:
         run_missing(matched, execute, first)
+    post_process(plan.post_processed, first.store, first.watcher.say)
 
 
 @kept_threads()

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.data.dataset import Dataset, TrainingExamples
+from evenhand.data.groups import hash_of_groups
 from evenhand.data.splits import Split
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
@@ -50,6 +51,7 @@ class Trial:
         benchmarks: benchmarks on which it is scored; only for trials of the study.
         probing: targets that its representations are probed for; None: none.
         questioning: for pairs, the texts that prompts are about; None: none, or the task's own reviews.
+        source: for a trial that is not trained, the trained trial from whose predictions its own are made.
     """
 
     setting: LoadedSetting
@@ -70,6 +72,7 @@ class Trial:
     benchmarks: Benchmarks | None = field(default=None, repr=False)
     probing: Probing | None = field(default=None, repr=False)
     questioning: Questioning | None = field(default=None, repr=False)
+    source: Trial | None = field(default=None, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -137,7 +140,7 @@ def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]
 
         for seed in spec.seeds:
             for trial in _trials_of_seed(prepared, settled(seed), seed, prepared.sample(seed)):
-                yield replace(trial, benchmarks=prepared.benchmarks)
+                yield _with_thresholds(replace(trial, benchmarks=prepared.benchmarks))
         yield from _twins(prepared, settled(None))
         yield from _shadows(prepared, settled(None))
 
@@ -223,6 +226,7 @@ def _trial(
     examples, contents = sample.training(spec.alterations(method), seed)
     train = spec.training(method)
     train = train.model_copy(update={"precision": resolve_precision(train.precision)})
+    loss = spec.method(method).loss
     identity = {
         "recipe": RECIPE,
         "task": prepared.kind,
@@ -236,6 +240,7 @@ def _trial(
         "subset": None,
         **({} if prepared.template is None else {"prompt": prepared.template}),
         **({} if match is None else {"match": match.identity()}),
+        **({} if loss is None else {"groups": hash_of_groups(examples, loss.attribute)}),
     }
     return Trial(
         setting=prepared,
@@ -252,4 +257,23 @@ def _trial(
         match=match,
         probing=sample.probing,
         questioning=sample.questioning,
+    )
+
+
+def _with_thresholds(trial: Trial) -> Trial:
+    """Return the use of a trained trial that predicts by thresholds per group; the trial itself without thresholds.
+
+    It has an identity and a folder of its own, since its predictions differ, and nothing is trained for it.
+    """
+    spec = trial.spec.thresholds
+    if spec is None:
+        return trial
+    groups = {name: hash_of_groups(data, spec.attribute) for name, data in trial.evaluations.items()}
+    chosen_on = trial.sample.contents[1], groups.get("validation")
+    return replace(
+        trial,
+        source=trial,
+        identity={**trial.identity, "thresholds": {**spec.model_dump(mode="json"), "chosen_on": chosen_on}},
+        fingerprints={name: f"{value}-{groups[name]}" for name, value in trial.fingerprints.items()},
+        keep="none",
     )

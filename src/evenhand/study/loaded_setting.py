@@ -321,6 +321,9 @@ class Sample:
             classified = setting.kind == "classification"
             others = {name: value for name, value in options.items() if name != "repeat" or not classified}
             examples = setting.data.training_examples(setting.dataset, self.parts.train, others, seed)
+            if classified and len(examples) == len(self.parts.train):
+                groups = {name: each.take(self.parts.train) for name, each in setting.dataset.attributes.items()}
+                examples = replace(examples, attributes=groups)
             if classified and "repeat" in options:
                 examples = repeat_groups(examples, setting.dataset, self.parts.train, options["repeat"])
             contents = _contents(examples) if options else self.contents[0]

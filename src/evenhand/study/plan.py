@@ -22,6 +22,7 @@ from evenhand.study.expansion import Trial, candidate_trials, study_trials
 from evenhand.study.loaded_setting import LoadedSetting
 from evenhand.study.loading import load_settings, read_data
 from evenhand.study.membership_models import pool_of_setting
+from evenhand.study.mitigation import check_groups, check_validation_groups
 from evenhand.study.response_measures import RESPONSES
 from evenhand.study.setting import KEEP, MAIN
 from evenhand.study.spec import StudySpec
@@ -48,8 +49,13 @@ class Plan:
 
     @cached_property
     def distinct(self) -> tuple[Trial, ...]:
-        """Each trial once, to be evaluated on the test sets of all its uses."""
-        return _distinct(self.trials)
+        """Each trained trial once, to be evaluated on the test sets of all its uses."""
+        return _distinct(trial.source or trial for trial in self.trials)
+
+    @cached_property
+    def post_processed(self) -> tuple[Trial, ...]:
+        """Each trial once whose predictions are made from those of a trained trial."""
+        return _distinct(trial for trial in self.trials if trial.source is not None)
 
     @cached_property
     def tried(self) -> tuple[Trial, ...]:
@@ -161,9 +167,9 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
         settings: its settings with their data, as `load_settings` returns them.
 
     Raises:
-        InputError: a method that does not fit its base model, a private one whose budget does not fit its examples,
-            tuning without validation examples, settings that share a trial but not the examples of a split of the same
-            name, or a measure that no benchmark has.
+        InputError: a method that does not fit its base model, a private one whose budget does not fit its examples, a
+            loss or thresholds by groups that the examples do not have, tuning without validation examples, settings
+            that share a trial but not the examples of a split of the same name, or a measure that no benchmark has.
     """
     if study.until_decided is not None:
         attributes = [pair for prepared in settings.values() for pair in prepared.dataset.attributes.items()]
@@ -185,8 +191,12 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
             raise InputError(
                 f"{where}tuning needs validation examples, and the split of these data has none; leave tuning out"
             )
+    where = {name: "" if name == MAIN else f"settings.{name}." for name in settings}
+    for name, prepared in settings.items():
+        check_validation_groups(prepared, where[name])
     trials = tuple(study_trials(settings, ()))
     _check_budgets((*candidates, *trials))
+    check_groups((*candidates, *trials), where)
     plan = Plan(study, settings, trials, candidates)
     plan.check_names()
     return _joinable(plan)
@@ -219,7 +229,7 @@ def _distinct(trials: Iterable[Trial]) -> tuple[Trial, ...]:
 
 def _joinable(plan: Plan) -> Plan:
     """Return the plan, or raise InputError if two uses of one trial contradict each other."""
-    _distinct((*plan.candidates, *plan.trials))
+    _distinct((*plan.candidates, *plan.trials, *plan.distinct))
     return plan
 
 

@@ -104,7 +104,7 @@ def _run(
         def trained(plan: Plan) -> Plan:
             plan = tune(plan, execute, first)
             with store.lock(watcher.say):
-                for sentence in set_damaged_aside(plan.distinct, store, repair):
+                for sentence in set_damaged_aside((*plan.distinct, *plan.post_processed), store, repair):
                     watcher.say(sentence)
             train(plan, execute, first)
             return plan

@@ -19,6 +19,7 @@ from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.harness_spec import check_harness as check_harness
 from evenhand.study.loss_matching import MatchSpec
 from evenhand.study.membership_spec import MembershipSpec
+from evenhand.study.mitigation_spec import check_loss, check_thresholds
 from evenhand.study.probing_spec import ProbingSpec
 from evenhand.study.prompts_spec import PromptsSpec
 from evenhand.study.resources import ResourcesSpec
@@ -222,6 +223,20 @@ class Setting(Spec):
             raise InputError(
                 "there are no seeds, so nothing is trained; set seeds to 1 or more (only a membership pool needs none)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_mitigated(self) -> Setting:
+        """Refuse losses and thresholds by group that are impossible in this setting."""
+        kind = kind_of(self.task["name"])
+        asked = {"membership": self.membership is not None, "probing": self.probing is not None}
+        for name in self.methods:
+            method = self.method(name)
+            try:
+                check_loss(method, self.training(name), kind, self.match)
+                check_thresholds(method, kind, self.split, **asked)
+            except InputError as error:
+                raise InputError(f"methods.{name}.{error}") from None
         return self
 
     @model_validator(mode="after")

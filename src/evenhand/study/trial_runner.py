@@ -16,7 +16,7 @@ from evenhand.atomic_files import write_text
 from evenhand.errors import ShortageError, TrainingError
 from evenhand.study.environment import training_environment
 from evenhand.study.expansion import Trial
-from evenhand.study.memory_retries import with_smaller_passes
+from evenhand.study.memory_retries import why_not_smaller, with_smaller_passes
 from evenhand.study.selection import validation_accuracy
 from evenhand.study.store import SHORTAGE, WEIGHTS, Store, hashes_of_weights
 from evenhand.study.time_limit import time_limit
@@ -113,7 +113,7 @@ def _train_with_what_there_is(
     free_memory()
     smaller = with_smaller_passes(pack[0]) if len(pack) == 1 else None
     if shortage is None and len(pack) == 1 and smaller is None:
-        shortage = "its memory ran out, even with a single example in a forward pass"
+        shortage = why_not_smaller(pack[0])
     for trial in left.values():
         if shortage is not None:
             yield trial, fail_for_now(trial, store, shortage)

@@ -29,7 +29,7 @@ SCORES = {"loss": "the lowest validation loss", "accuracy": "the highest validat
 
 TIES = "of equals, the one with fewer epochs, then the one with the lower learning rate"
 
-_FIXED = ("kind", "data", "resources")
+_FIXED = ("kind", "data", "resources", "thresholds")
 """Keys that a grid may not vary: another kind is another method, other examples are another question, and resources
 change no result."""
 

@@ -160,6 +160,7 @@ def assemble_pack(
     works: Sequence[Work], encoder: InputEncoder, where: torch.device
 ) -> tuple[Pack, Callable[[int], nn.Module]]:
     """Return the pack of some trials, and a function that gives each trial's model as its method made it."""
+    from evenhand.training.group_objectives import group_objective
     from evenhand.training.memory_options import apply_memory_options
     from evenhand.training.pack import Replica
     from evenhand.training.replicas import replica_pack
@@ -169,6 +170,7 @@ def assemble_pack(
         (work,), (model,) = works, models
         inputs, labels = encoder(work, work.examples.inputs), work.examples.labels
         pack = work.method.pack(model, inputs, labels, seed=work.seed, train=work.train, device=where)
+        pack.replicas[0].objective = group_objective(work.method.loss, work.examples)
         apply_memory_options(pack)
         return pack, lambda place: model
     chosen = [
@@ -179,6 +181,7 @@ def assemble_pack(
             work.train,
             encoder(work, work.examples.inputs),
             work.examples.labels,
+            objective=group_objective(work.method.loss, work.examples),
         )
         for work in works
     ]

@@ -21,6 +21,7 @@ from torch import nn
 from evenhand.training import optimizer
 from evenhand.training.augmentation import flip_images
 from evenhand.training.batches import Inputs, epoch_batches, longest_first_batches, split_by_tokens
+from evenhand.training.group_objectives import GroupObjective
 from evenhand.training.memory import SHORT, free_memory, out_of_memory
 from evenhand.training.recipe import TrainSpec
 
@@ -41,6 +42,7 @@ class Replica:
         inputs, labels: its training examples, labels int64 [n].
         parameters: its trained parameters; none if the pack holds the trained parameters of all replicas.
         adamw: its optimiser; None if nothing is trained, or if the pack steps all replicas at once.
+        objective: what takes the place of the sum of a step's losses; None: that sum.
         steps_taken: optimiser steps so far.
         failed: why it had to stop; None if it did not.
     """
@@ -53,6 +55,7 @@ class Replica:
     labels: np.ndarray
     parameters: Sequence[nn.Parameter] = ()
     adamw: torch.optim.AdamW | None = None
+    objective: GroupObjective | None = None
     steps_taken: int = 0
     failed: str | None = None
 
@@ -215,11 +218,13 @@ class Single(Pack):
         return (self.sum_of_losses(rows) / size).reshape(1)
 
     def sum_of_losses(self, rows: np.ndarray, length: int = 0) -> torch.Tensor:
-        """Return the sum of some examples' cross-entropies, a scalar; texts are padded to at least `length` tokens."""
+        """Return the sum of some examples' cross-entropies, or the objective; texts have at least `length` tokens."""
         (replica,) = self.replicas
         logits = self.module(**replica.inputs.batch(rows, self.device, length)).logits
         labels = torch.from_numpy(replica.labels[rows]).to(self.device, non_blocking=True)
         exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if replica.objective is not None:
+            return replica.objective.total(nn.functional.cross_entropy(exact, labels, reduction="none"), rows)
         return nn.functional.cross_entropy(exact, labels, reduction="sum")
 
     def predict(self, replica: int, inputs: Inputs) -> np.ndarray:

@@ -64,7 +64,21 @@ class ReplicaPack(Pack):
         targets = torch.from_numpy(labels).to(self.device, non_blocking=True).view(-1)
         each = nn.functional.cross_entropy(exact, targets, reduction="none", ignore_index=NOT_COUNTED)
         sizes = torch.tensor([micro_batch.sizes[index] for index in indices], dtype=exact.dtype, device=self.device)
-        return self._scattered(indices, each.view(labels.shape).sum(1) / sizes)
+        return self._scattered(indices, self._totals(indices, micro_batch, each.view(labels.shape)) / sizes)
+
+    def _totals(self, indices: Sequence[int], micro_batch: MicroBatch, losses: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the losses of each of some replicas, or its objective in place of the sum."""
+        objectives = [self.replicas[index].objective for index in indices]
+        if not any(objectives):
+            return losses.sum(1)
+        rows = [micro_batch.rows[index] for index in indices]
+        counted = [each[: len(rows_of_one)] for each, rows_of_one in zip(losses, rows, strict=True)]
+        return torch.stack(
+            [
+                each.sum() if objective is None else objective.total(each, rows_of_one)
+                for objective, each, rows_of_one in zip(objectives, counted, rows, strict=True)
+            ]
+        )
 
     def step(self, batch: Batch) -> torch.Tensor:
         """Clip the gradients of every replica that took part and take its AdamW step, all at once."""

@@ -66,7 +66,7 @@ def complete_part(plan: Plan, complete: Callable[[Trial], bool]) -> Plan:
 
     A model of a pool counts when its twin is complete, too, since the attack needs both.
     """
-    whole = {trial.hash for trial in plan.distinct if complete(trial)}
+    whole = {trial.hash for trial in (*plan.distinct, *plan.post_processed) if complete(trial)}
     kept = [trial for trial in plan.trials if trial.hash in whole and (trial.pair is None or trial.pair in whole)]
     tried = {trial.hash for trial in plan.tried if complete(trial)}
     return replace(

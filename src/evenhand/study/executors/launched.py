@@ -63,6 +63,8 @@ def _reason_against(trial: Trial) -> str | None:
         return "draws its batches and its noise for one process"
     if isinstance(trial.spec, QLoRA):
         return "rounds its base model to 4 bits, which has not been shown to work in several processes"
+    if trial.spec.loss is not None and trial.spec.loss.kind == "group_dro":
+        return "has the loss group_dro, which weighs the groups of a whole step, and a process sees only a share of it"
     if trial.train.base_dropout:
         return "has train.base_dropout, noise that several processes would draw otherwise than one"
     if trial.train.replicas not in ("auto", 1):
