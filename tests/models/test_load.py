@@ -14,6 +14,7 @@ from evenhand.errors import InputError
 from evenhand.models import find as find_module
 from evenhand.models import load
 from evenhand.models.find import TINY, BaseModel, find_model
+from evenhand.models.language import load_language_model
 from evenhand.models.load import load_classifier, load_image_processor, load_tokenizer
 from evenhand.training.batches import encode_texts
 
@@ -342,3 +343,11 @@ def test_a_model_of_roberta_s_class_has_positions_after_its_padding_index_only(t
     tokenizer.model_max_length = 10**30
     states = representations(model, tokenizer, ["good bad " * 20], max_length=64)
     assert np.isfinite(states).all()
+
+
+def test_a_language_model_knows_what_ends_a_text_and_does_not_sample():
+    """Benchmarks write texts in batches: without it, a text that ends before its neighbours would go on."""
+    base = find_model("tiny-llama")
+    known = load_language_model(base).generation_config
+    assert known.eos_token_id == load_tokenizer(base).eos_token_id is not None
+    assert not known.do_sample

@@ -52,7 +52,9 @@ def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTraine
             f"{base.name} has no weights for {absent[0]}, so it cannot generate text; choose a model "
             "with its output layer"
         )
-    model.generation_config = GenerationConfig(do_sample=False, num_beams=1)
+    # What ends a text stays as the checkpoint has it, or benchmarks would read on behind the end; sampling does not.
+    end = model.generation_config.eos_token_id
+    model.generation_config = GenerationConfig(do_sample=False, num_beams=1, eos_token_id=end)
     return model.eval()
 
 
