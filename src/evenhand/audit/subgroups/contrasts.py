@@ -1,10 +1,12 @@
 """Contrasts of all conjunctions, each with its standard error: changes, gaps and gap changes of one question.
 
-Variances are two-way clustered (`moments`), with three additions that matter in a search, where the smallest of
+Variances are two-way clustered (`moments`), with additions that matter in a search, where the smallest of
 thousands of variances is looked at:
 
 - The variance of a change is taken about 0, as it is where nothing changes: V ≥ d²/U, so that a few units which all
   change alike are no certainty, and no contrast exceeds √(discordant units) standard errors.
+- Of a change between proportions of different examples (predictive values) it is also at least that of proportions at
+  the level of both, or of everybody: ten right answers of ten are no certainty.
 - Of a gap between proportions each side has at least the variance with one event and one non-event more (Agresti and
   Caffo 2000), of other gaps and of gap changes at least that of everybody: a small group in which nothing happened by
   chance is not known exactly.
@@ -82,22 +84,42 @@ def contrasts(kind: ComparisonKind, sums: Moments, proportion: bool) -> Contrast
         kind: a `change` and a `gap change` are of sums whose numerators are differences between two methods, or of
             two terms, one for each method.
         sums: of the ratios.
-        proportion: of a gap, whether the value is a proportion: one ratio.
+        proportion: whether the value of one method is a proportion.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _changes(sums) if kind == "change" else _gaps(sums, proportion and kind == "gap")
+        if kind == "change":
+            return _changes(sums, proportion)
+        return _gaps(sums, proportion and kind == "gap" and len(sums.inside.terms) == 1)
 
 
-def _changes(sums: Moments) -> Contrasts:
+def variance_of_change(sums: Moments, proportion: bool) -> np.ndarray:
+    """What examples add to the variance of a change, taken about where nothing changes, float [S].
+
+    Where two methods are proportions of different examples it is at least c(1 − c)·Σ (n_m/N_m − n_r/N_r)², with the
+    level c that they have in common in the conjunction, or among everybody, whichever gives more.
+    """
+    side, everybody = sums.inside, sums.everybody
+    variance = correction(side.units) * side.squares(side.coefficients(side.unchanged))
+    if not proportion or len(side.terms) == 1:
+        return variance
+    denominators = side.total[:, side.total.shape[1] // 2 :]
+    shares = np.repeat(side.terms, side.runs) / (side.runs * denominators)
+    levels = np.stack(np.broadcast_arrays(side.unchanged[:, 0], everybody.unchanged[:, 0]))
+    spread = (levels * (1 - levels)).max(axis=0)
+    return np.maximum(variance, spread * side.squares(np.hstack([np.zeros(shares.shape), shares])))
+
+
+def _changes(sums: Moments, proportion: bool) -> Contrasts:
     side, everybody = sums.inside, sums.everybody
     estimate, own = side.values.mean(axis=1), side.coefficients()
-    v_example = correction(side.units) * side.squares(side.coefficients(side.unchanged))
+    v_example = variance_of_change(sums, proportion)
     v_both = side.squares_by_run(own)
-    variance, df, seeds = _two_way(side.values, v_example, v_both, side.units, sums.depth)
+    smallest = side.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max)
+    known = side.units if len(side.terms) == 1 else np.minimum(side.units, smallest)
+    variance, df, seeds = _two_way(side.values, v_example, v_both, known, sums.depth)
     spread = np.sqrt(
         spread_at(side.terms, everybody.spread(everybody.unchanged[0]), side.units, [*side.size.T]) + seeds
     )
-    smallest = side.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max)
     return Contrasts(estimate, variance, df, side.units, smallest, spread)
 
 

@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
-from evenhand.audit.subgroups.contrasts import ComparisonKind, Contrasts, smoothed_variance, to_normal
+from evenhand.audit.subgroups.contrasts import (
+    ComparisonKind,
+    Contrasts,
+    smoothed_variance,
+    to_normal,
+    variance_of_change,
+)
 from evenhand.audit.subgroups.questions import Outcome
 from evenhand.audit.subgroups.sides import Moments, quadratic, spread_at
 from evenhand.stats.contrast import units_of_two_sides
@@ -84,7 +90,7 @@ def flipped(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, signs: 
                 if level.any():
                     inside = inside - level * (members @ (patterns @ (weight[:, term, None] * signs)))
                 total = total + coefficient * (inside / side.size[:, term, None])
-            variance = correction(side.units) * side.squares(side.coefficients(side.unchanged))
+            variance = variance_of_change(sums, asked.outcome.measure.proportion)
             return to_normal(total / np.sqrt(variance)[:, None], np.maximum(side.units - 1, 1)[:, None].astype(float))
         levels = sums.everybody.levels
         for term, coefficient in enumerate(terms):
@@ -98,6 +104,20 @@ def flipped(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, signs: 
         if sums.crossed is not None:
             variance -= 2 * quadratic(first, sums.crossed, second)
         return to_normal(total / np.sqrt(variance)[:, None], np.maximum(asked.contrasts.df, 1)[:, None])
+
+
+def resampled(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Changes of one ratio about their mean, drawn for each example anew, on the scale of normal values, float [S, D].
+
+    They keep the skewness of changes, which random signs take away; order is int [D, r], with replacement.
+    """
+    numerator, weight = (part[rows, 0] for part in asked.outcome.mean)
+    centred = (numerator - asked.sums.everybody.levels[0, 0] * weight)[order].T
+    inside, squares = (members @ (patterns @ np.ascontiguousarray(part)) for part in (centred, centred**2))
+    units = asked.sums.inside.units
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = inside / np.sqrt(correction(units)[:, None] * squares)
+        return to_normal(t, np.maximum(units - 1, 1)[:, None].astype(float))
 
 
 def normal(asked: Asked, inside: Any, draws: int, rng: np.random.Generator) -> np.ndarray:

@@ -84,7 +84,7 @@ def _z_within(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     first, others = asked.sums.inside.take(inner), _others(asked, inner, outer)
     whole = asked.sums.inside.take(outer)
     sums = Moments(first, others, None, asked.sums.everybody, whole.units, asked.sums.depth[inner])
-    made = contrasts("gap" if asked.kind == "gap" else "gap change", sums, asked.outcome.proportion)
+    made = contrasts("gap" if asked.kind == "gap" else "gap change", sums, asked.outcome.measure.proportion)
     return np.where((others.units > 0) & np.isfinite(made.z), _sign(asked, inner) * made.z, -np.inf)
 
 
@@ -92,7 +92,7 @@ def _z_without(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray
     """The contrasts of larger subgroups without smaller ones, in standard errors, float [K]; −∞ of nobody."""
     others, outside = _others(asked, inner, outer), asked.sums.outside.take(outer)
     sums = Moments(others, outside, None, asked.sums.everybody, others.units + outside.units, asked.sums.depth[outer])
-    made = contrasts(asked.kind, sums, asked.outcome.proportion)
+    made = contrasts(asked.kind, sums, asked.outcome.measure.proportion)
     return np.where((others.units > 0) & np.isfinite(made.z), _sign(asked, outer) * made.z, -np.inf)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from evenhand.audit.subgroups.conjunctions import Conjunctions
-from evenhand.audit.subgroups.draws import Asked, Eligible, flipped, normal, permuted
+from evenhand.audit.subgroups.draws import Asked, Eligible, flipped, normal, permuted, resampled
 from evenhand.stats.contrast import compact
 
 DRAWS = 999
@@ -49,16 +49,43 @@ def null_maxima(
         draws: D.
     """
     maxima = np.full(draws, -np.inf)
-    swapped = [one for one in asked if one.kind == "change" or conjunctions.unit is not None]
+    clustered = conjunctions.unit is not None
+    swapped = [one for one in asked if one.kind == "change" or clustered or one.outcome.skewed]
     bases: dict[bytes, list[Asked]] = {}
     for one in asked:
-        if one not in swapped:
+        if one.kind != "change" and not clustered:
             bases.setdefault(one.outcome.base.tobytes(), []).append(one)
     for together in (swapped, *bases.values()):
         if together:
             drawn = _drawn(conjunctions, together, swapped is together, rng, draws)
             maxima = np.maximum(maxima, np.concatenate(list(drawn)))
+    skewed = [one for one in asked if one.kind == "change" and one.outcome.skewed and conjunctions.unit is None]
+    if skewed:
+        maxima = np.maximum(maxima, np.concatenate(list(_resampled(conjunctions, skewed, rng, draws))))
     return maxima
+
+
+def _resampled(
+    conjunctions: Conjunctions, asked: Sequence[Asked], rng: np.random.Generator, draws: int
+) -> Iterator[np.ndarray]:
+    """The largest changes whose skewness is kept, block by block of draws; none of more examples than are permuted."""
+    rows = np.unique(np.concatenate([one.outcome.base for one in asked]))
+    if len(rows) > MOST_PERMUTED:
+        yield np.full(draws, -np.inf)
+        return
+    members: Any
+    patterns: Any
+    members, patterns = _by_pattern(conjunctions, rows)
+    for block in _blocks(draws, max(*members.shape, len(rows))):
+        order = rng.integers(0, len(rows), (block, len(rows)), dtype=np.int32)
+        drawn = [resampled(one, members, patterns, rows, order) for one in asked]
+        yield _largest(asked, drawn)
+
+
+def _largest(asked: Sequence[Asked], drawn: Sequence[np.ndarray]) -> np.ndarray:
+    """The largest over all questions in each draw; where nothing differs there is no contrast to draw."""
+    finite = [np.where(np.isfinite(z), z, 0.0) for z in drawn]
+    return np.maximum.reduce([one.largest(z) for one, z in zip(asked, finite, strict=True)])
 
 
 def _drawn(
@@ -84,9 +111,7 @@ def _drawn(
         else:
             order = rng.permuted(np.tile(np.arange(len(rows), dtype=np.int32), (block, 1)), axis=1)
             drawn = [permuted(one, members, patterns, eligible, rows, order) for one in asked]
-        # Where nothing differs there is no contrast to draw.
-        finite = [np.where(np.isfinite(z), z, 0.0) for z in drawn]
-        yield np.maximum.reduce([one.largest(z) for one, z in zip(asked, finite, strict=True)])
+        yield _largest(asked, drawn)
 
 
 def _blocks(draws: int, longest: int) -> Iterator[int]:

@@ -57,6 +57,11 @@ class Outcome:
         """Whether a value of one method is a proportion."""
         return self.measure.proportion and len(self.terms) == 1
 
+    @property
+    def skewed(self) -> bool:
+        """Whether values may have long tails: means of losses and numbers, and not shares of examples."""
+        return not self.measure.proportion and len(self.terms) == 1
+
     @cached_property
     def compared(self) -> Comparison:
         """The comparison of everyone, whose sign is that of every conjunction."""

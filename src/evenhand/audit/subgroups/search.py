@@ -20,6 +20,7 @@ from evenhand.audit.subgroups.null import DRAWS, null_maxima
 from evenhand.audit.subgroups.questions import Outcome, outcomes, tested_rows
 from evenhand.audit.subgroups.searchable import searched_measures
 from evenhand.audit.subgroups.sides import Moments
+from evenhand.audit.subgroups.skewness import allowing_for_skewness
 from evenhand.seeds import generator
 
 
@@ -92,10 +93,13 @@ def search(searchable: Searchable, design: Design) -> Search:
 def ask(conjunctions: Conjunctions, outcome: Outcome, support: int) -> list[Asked]:
     """Every comparison of an outcome in all conjunctions; those of fewer than `support` units on a side not judged."""
     sums = moments(conjunctions, outcome.numerator, outcome.weight, outcome.terms)
-    return [_asked(outcome, kind, sums, support) for kind in outcome.comparisons]
+    return [_asked(conjunctions, outcome, kind, sums, support) for kind in outcome.comparisons]
 
 
-def _asked(outcome: Outcome, kind: ComparisonKind, sums: Moments, support: int) -> Asked:
-    made = contrasts(kind, sums, outcome.proportion)
+def _asked(conjunctions: Conjunctions, outcome: Outcome, kind: ComparisonKind, sums: Moments, support: int) -> Asked:
+    made = contrasts(kind, sums, outcome.measure.proportion)
     judged = np.isfinite(made.z) & (made.variance > 0) & (made.smallest >= max(support, 2))
+    if outcome.skewed:
+        made, promised = allowing_for_skewness(made, conjunctions, outcome, kind, sums)
+        judged &= promised
     return Asked(outcome, kind, made, sums, judged)

@@ -84,7 +84,8 @@ class Side:
     def unchanged(self) -> np.ndarray:
         """The levels where nothing changes, float [S, K]: what two methods have in common, or 0 of their difference."""
         if sum(self.terms) == 0:
-            return np.repeat(self.levels.mean(axis=1, keepdims=True), len(self.terms), axis=1)
+            both = (self.levels * self.size).sum(axis=1, keepdims=True) / self.size.sum(axis=1, keepdims=True)
+            return np.repeat(both, len(self.terms), axis=1)
         return np.zeros(self.levels.shape)
 
     def coefficients(self, levels: np.ndarray | None = None) -> np.ndarray:
