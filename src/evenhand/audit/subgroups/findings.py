@@ -17,7 +17,7 @@ from evenhand.audit.subgroups.draws import Asked
 from evenhand.audit.subgroups.explanation import disparities, drivers, explained, parents
 from evenhand.audit.subgroups.halves import Tested, halves
 from evenhand.audit.subgroups.search import Search, Searchable, search
-from evenhand.audit.subgroups.searchable import nothing_to_search
+from evenhand.audit.subgroups.searchable import NO_RECORDS, refusal
 from evenhand.audit.verdict_rows import scope_of
 from evenhand.errors import InputError
 from evenhand.records.schemas import HALVES, MAX_T
@@ -47,7 +47,7 @@ def findings(searchable: Iterable[Searchable], design: Design) -> pl.DataFrame:
     searches = [search(one, design) for one in searchable]
     searches = [one for one in searches if one.asked]
     if not searches:
-        raise InputError(nothing_to_search(design.measures))
+        raise InputError(refusal(design.measures or [one.name for one in design.declared]) or NO_RECORDS)
     if not any(len(one.conjunctions.attributes) for one in searches):
         raise InputError("subgroups: there are no groups to search; name the columns of groups")
     maxima = np.sort(np.maximum.reduce([one.maxima() for one in searches]))

@@ -93,7 +93,7 @@ def _clustered(
     rows = np.hstack([features, tested]).astype(float)
     every = _by_unit(rows, unit, None)
     parts = [_of_cells(cells, rows, unit, _by_unit(rows, unit, conjunctions.eligible(cells.attributes)) if
-             conjunctions.undefined else every) for cells in conjunctions.walk()]  # fmt: skip
+             conjunctions.undefined else every, terms) for cells in conjunctions.walk()]  # fmt: skip
     width, runs = features.shape[1], tested.shape[1]
     counts = every[:, width:] > 0
     everybody = Side(
@@ -126,7 +126,7 @@ def _by_unit(rows: np.ndarray, unit: np.ndarray, eligible: np.ndarray | None) ->
 
 
 def _of_cells(
-    cells: Cells, rows: np.ndarray, unit: np.ndarray, every: np.ndarray
+    cells: Cells, rows: np.ndarray, unit: np.ndarray, every: np.ndarray, terms: tuple[float, ...]
 ) -> tuple[Side, Side, np.ndarray, np.ndarray]:
     """Both sides of the conjunctions of one set of attributes, their cross products, and the units on either side."""
     runs = rows.shape[1] // 3
@@ -153,8 +153,8 @@ def _of_cells(
         whole - added((here[of_unit].any(axis=1) & ~left.any(axis=1)).astype(np.int64)),
         here.sum(axis=0) - added(gone.astype(np.int64)),
     )
-    first = Side(total, xx, *counts)
-    second = Side(every[:, :width].sum(axis=0) - total, ee - xe - xe.transpose(0, 2, 1) + xx, *rest)
+    first = Side(total, xx, *counts, terms)
+    second = Side(every[:, :width].sum(axis=0) - total, ee - xe - xe.transpose(0, 2, 1) + xx, *rest, terms)
     return first, second, xe - xx, np.full(len(cells.items), whole)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from evenhand.audit.measures import Kind, Measure, known, select
 from evenhand.audit.measures.calibration import CalibrationError
 from evenhand.audit.measures.influence import RateOf
 from evenhand.audit.measures.numbers import MeanOfValues, RankOf
-from evenhand.audit.measures.ranking import AreaOf
 from evenhand.audit.measures.regression import MeanError
 from evenhand.audit.measures.scores import BalancedAccuracy, F1Score, MeanScoreOf, PredictiveValueOf
 
@@ -39,7 +38,7 @@ def why_not(measure: Measure) -> str | None:
     Example:
         >>> from evenhand.audit.measures import measure_named
         >>> why_not(measure_named("calibration_error_squared"))
-        'no simulated search for it holds its level'
+        'a search by it would find something where everybody is calibrated'
         >>> why_not(measure_named("log_loss")) is None
         True
     """
@@ -51,24 +50,31 @@ def why_not(measure: Measure) -> str | None:
         return "a group's value is not compared with that of the others"
     if isinstance(measure.influence, RATIOS):
         return None
-    if isinstance(measure.influence, CalibrationError | AreaOf):
-        return "no simulated search for it holds its level"
+    if isinstance(measure.influence, CalibrationError):
+        return "a search by it would find something where everybody is calibrated"
     if isinstance(measure.influence, RankOf):
         return "ranks of a subgroup among its rest are no means over examples; a log scale is searched"
     return "it is no ratio of sums over examples"
 
 
-def nothing_to_search(names: Sequence[str]) -> str:
-    """The sentence that refuses a search of measures none of which is searched.
+NO_RECORDS = "subgroups: there are no records to search: predictions or values whose rates or means are compared"
+
+
+def refusal(names: Collection[str]) -> str | None:
+    """The sentence that refuses a search by measures none of which is searched; None where some may be.
 
     Args:
         names: as the design has them.
+
+    Example:
+        >>> refusal(["accuracy", "roc_auc"]) is None
+        True
     """
     named = [measure for name in names if (measure := known().get(name)) is not None]
     reasons = [f"{measure.name}: {reason}" for measure in named if (reason := why_not(measure)) is not None]
-    if named and len(reasons) == len(named):
-        return (
-            f"subgroups: none of these measures can be searched ({'; '.join(reasons)}); name one that is a rate or a "
-            "mean over examples, such as accuracy, brier_score or mean_absolute_error"
-        )
-    return "subgroups: there are no records to search: predictions or values whose rates or means are compared"
+    if not named or len(reasons) < len(named) or searched_measures(names):
+        return None
+    return (
+        f"subgroups: by none of these measures can be searched ({'; '.join(reasons)}); name one that is a rate or a "
+        "mean over examples, too, such as accuracy, brier_score or mean_absolute_error"
+    )

@@ -36,7 +36,8 @@ def allowing_for_skewness(
 
     Args:
         made: the contrasts of all conjunctions.
-        conjunctions, outcome, kind, sums: what they are made of; the outcome has one ratio.
+        conjunctions, outcome, kind, sums: what they are made of; the outcome has one ratio. A unit with rows on both
+            sides counts as one on either.
     """
     numerator, weight = outcome.mean
     inside, outside = _sums(conjunctions, numerator[:, 0], weight[:, 0])
