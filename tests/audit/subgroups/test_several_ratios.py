@@ -11,7 +11,7 @@ from scipy.stats import skew
 from evenhand.audit.measures import measure_named
 from evenhand.audit.subgroups import draws, null
 from evenhand.audit.subgroups.conjunctions import Conjunctions
-from evenhand.audit.subgroups.contrasts import contrasts
+from evenhand.audit.subgroups.contrasts import ComparisonKind, contrasts
 from evenhand.audit.subgroups.moments import moments
 from evenhand.audit.subgroups.questions import Outcome
 from evenhand.audit.subgroups.search import ask
@@ -22,7 +22,7 @@ from searched import attributes
 ROWS = 400
 
 
-def made(seed: int, kind: str, terms: tuple[float, ...], runs: int = 1, clustered: bool = False):
+def made(seed: int, kind: ComparisonKind, terms: tuple[float, ...], runs: int = 1, clustered: bool = False):
     """Conjunctions and the outcome of predictive values, or of balanced accuracy."""
     rng = np.random.default_rng(seed)
     weight = (rng.random((ROWS, len(terms) * runs)) < 0.6) * rng.uniform(0.5, 2, (ROWS, 1))
