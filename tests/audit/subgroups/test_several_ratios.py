@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from scipy.stats import skew
 
 from evenhand.audit.measures import measure_named
@@ -129,3 +130,26 @@ def test_a_right_answer_of_every_one_of_few_is_no_certainty():
     made_of = contrasts("change", sums, proportion=True)
     assert np.sqrt(made_of.variance[0]) > np.sqrt(0.7 * 0.3 * (1 / 12 - 1 / inside.sum())) * 0.9
     assert correction(sums.inside.units)[0] >= 1
+
+
+@pytest.mark.parametrize("kind", ["gap", "change"])
+def test_units_that_keep_their_ratios_give_the_contrast_by_its_unsmoothed_variance(kind):
+    """Where all rows of a unit are alike and each draws itself, the draw is the contrast itself."""
+    rng = np.random.default_rng(6)
+    unit = np.repeat(np.arange(ROWS // 2), 2)
+    found = Conjunctions(attributes(rng, ROWS, 2, 2), ROWS, 2, 20, unit)
+    losses, ones = np.exp(rng.normal(size=ROWS // 2))[unit][:, None], np.ones((ROWS, 1))
+    reference = None if kind == "gap" else "full"
+    outcome = Outcome(measure_named("log_loss"), None, None, "lora", reference, losses, ones, (kind,))
+    (asked,) = ask(found, outcome, 10)
+    whole, centre = np.full(ROWS // 2, 2.0), losses.mean() if kind == "gap" else 0.0
+    inside = csr_array([np.bincount(unit, found.members(place)) for place in range(len(found))])
+    level, order = losses[::2, 0] - centre, np.arange(ROWS // 2)[:, None]
+    z = draws.resampled_units(asked, inside, whole, level, order)[:, 0]
+    for place in range(len(found)):
+        mask = found.members(place)
+        shares = np.where(mask, 1 / mask.sum(), 0.0 if kind == "change" else -1 / (~mask).sum())
+        added = np.bincount(unit, shares * (losses[:, 0] - centre))
+        t = added.sum() / np.sqrt(correction(asked.sums.inside.units)[place] * (added**2).sum())
+        df = np.maximum(asked.contrasts.df[place], 1)
+        assert z[place] == pytest.approx(float(draws.to_normal(np.array(t), df)), abs=1e-9)

@@ -120,6 +120,29 @@ def resampled(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, order
         return to_normal(t, np.maximum(units - 1, 1)[:, None].astype(float))
 
 
+def resampled_units(asked: Asked, inside: Any, whole: np.ndarray, level: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Contrasts of one ratio whose units all get the ratio of another one, on the scale of normal values, float [S, D].
+
+    Args:
+        asked: the question.
+        inside: the weight of each unit in each conjunction, [S, U].
+        whole: of each unit, float [U].
+        level: the ratio of each unit minus that of everybody, float [U].
+        order: int [U, D], the unit that each gets the ratio of, with replacement.
+    """
+    sides, drawn = asked.sums, level[order]
+    squared = drawn**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ours = 1 / sides.inside.size
+        rest = np.zeros_like(ours) if asked.kind == "change" else 1 / sides.outside.size
+        both = ours + rest  # a unit adds its weight inside times this, minus all of its weight times `rest`
+        estimate = both * (inside @ drawn) - rest * (whole @ drawn)
+        squares = both**2 * (inside.power(2) @ squared) + rest**2 * (whole**2 @ squared)
+        squares -= 2 * both * rest * (inside @ (whole[:, None] * squared))
+        t = estimate / np.sqrt(correction(sides.inside.units)[:, None] * squares)
+        return to_normal(t, np.maximum(asked.contrasts.df, 1)[:, None].astype(float))
+
+
 def normal(asked: Asked, inside: Any, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Jointly normal contrasts, float [S, D]; a conjunction of nobody in the sample is independent of all others."""
     drawn = rng.standard_normal((inside.shape[1], draws))

@@ -8,6 +8,10 @@
 - *Changes.* The two methods of each unit are swapped with probability ½, in all runs and questions alike: its change
   gets a random sign. Exact where it makes no difference which method is which.
 - *Units of several rows.* Outcomes about the mean get a random sign by unit, in place of a permutation.
+- *Losses and numbers* may have long tails. Their gaps are permuted and also get random signs, as in units of several
+  rows; their changes also are drawn anew for each example, with replacement, from all changes about their mean. In
+  units of several rows the mean of a unit is drawn for all of its rows. The larger of both counts: signs take
+  skewness away, and the other draws mix the tails of all groups.
 - *Many examples.* Above `MOST_PERMUTED` the contrasts of conjunctions are taken for jointly normal, with the
   correlations that their members have in common in a sample of the rows.
 
@@ -24,7 +28,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from evenhand.audit.subgroups.conjunctions import Conjunctions
-from evenhand.audit.subgroups.draws import Asked, Eligible, flipped, normal, permuted, resampled
+from evenhand.audit.subgroups.draws import Asked, Eligible, flipped, normal, permuted, resampled, resampled_units
 from evenhand.stats.contrast import compact
 
 DRAWS = 999
@@ -59,9 +63,10 @@ def null_maxima(
         if together:
             drawn = _drawn(conjunctions, together, swapped is together, rng, draws)
             maxima = np.maximum(maxima, np.concatenate(list(drawn)))
-    skewed = [one for one in asked if one.kind == "change" and one.outcome.skewed and conjunctions.unit is None]
+    skewed = [one for one in asked if one.outcome.skewed and (one.kind == "change" or clustered)]
     if skewed:
-        maxima = np.maximum(maxima, np.concatenate(list(_resampled(conjunctions, skewed, rng, draws))))
+        resample = _resampled_units if clustered else _resampled
+        maxima = np.maximum(maxima, np.concatenate(list(resample(conjunctions, skewed, rng, draws))))
     return maxima
 
 
@@ -79,6 +84,32 @@ def _resampled(
     for block in _blocks(draws, max(*members.shape, len(rows))):
         order = rng.integers(0, len(rows), (block, len(rows)), dtype=np.int32)
         drawn = [resampled(one, members, patterns, rows, order) for one in asked]
+        yield _largest(asked, drawn)
+
+
+def _resampled_units(
+    conjunctions: Conjunctions, asked: Sequence[Asked], rng: np.random.Generator, draws: int
+) -> Iterator[np.ndarray]:
+    """The largest contrasts whose skewness is kept, of units of several rows, block by block of draws."""
+    _, unit = compact(np.asarray(conjunctions.unit))
+    units = int(unit.max(initial=-1)) + 1
+    rows = np.arange(len(unit))
+    belongs = csr_array((np.ones(len(unit)), (rows, unit)), shape=(len(unit), units))
+    members: Any = conjunctions.memberships()
+    parts: list[tuple[Any, np.ndarray, np.ndarray]] = []
+    for one in asked:
+        numerator, weight = (part[:, 0] for part in one.outcome.mean)
+        whole = np.bincount(unit, weight, units)
+        total = np.bincount(unit, numerator, units)
+        level = np.divide(total, whole, out=np.zeros(units), where=whole > 0) - one.sums.everybody.levels[0, 0]
+        inside: Any = (members * weight[None]) @ belongs
+        parts.append((inside, whole, np.where(whole > 0, level, 0.0)))
+    for block in _blocks(draws, max(len(conjunctions), units)):
+        order = rng.integers(0, units, (units, block), dtype=np.int32)
+        drawn = [
+            resampled_units(one, inside, whole, level, order)
+            for one, (inside, whole, level) in zip(asked, parts, strict=True)
+        ]
         yield _largest(asked, drawn)
 
 
