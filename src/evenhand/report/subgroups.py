@@ -228,11 +228,12 @@ def subgroup_lines(results: Reportable, setting: str, split: str) -> list[str]:
 
 
 def _measures_searched(results: Reportable, setting: str, split: str, rows: pl.DataFrame) -> Iterator[str]:
-    """Which measures were searched, and which of those that were compared were not, with the reason."""
+    """Which measures were searched, and which of those that were judged were not, with the reason."""
     searched = rows["measure"].unique(maintain_order=True).to_list()
     yield f"Searched by: {', '.join(map(title, searched))}."
     compared_here = results.verdicts.filter(setting=setting, split=split).filter(pl.col("group").is_not_null())
-    left = [name for name in compared_here["measure"].unique(maintain_order=True) if name not in searched]
+    names = compared_here["measure"].unique(maintain_order=True)
+    left = [name for name in names if name not in searched and measure_named(name).decides]
     if left:
         reasons = [f"{title(name)} ({why_not(measure_named(name)) or UNDEFINED})" for name in left]
         yield f"Not searched: {'; '.join(reasons)}."
