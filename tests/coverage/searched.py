@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.audit.measures import measure_named
+from evenhand.audit.measures import Measure, measure_named
 from evenhand.audit.subgroups.attributes import SearchedAttribute
 from evenhand.audit.subgroups.conjunctions import Conjunctions
 from evenhand.audit.subgroups.contrasts import ComparisonKind
+from evenhand.audit.subgroups.draws import Asked
 from evenhand.audit.subgroups.findings import adjusted
-from evenhand.audit.subgroups.null import Asked, null_maxima
+from evenhand.audit.subgroups.null import null_maxima
 from evenhand.audit.subgroups.questions import Outcome
 from evenhand.audit.subgroups.search import ask
 
@@ -53,12 +54,18 @@ def attributes(rng: np.random.Generator, rows: int, count: int, groups: int) -> 
 
 
 def outcome(
-    numerator: np.ndarray, comparisons: tuple[ComparisonKind, ...], weight: np.ndarray | None = None
+    numerator: np.ndarray,
+    comparisons: tuple[ComparisonKind, ...],
+    weight: np.ndarray | None = None,
+    measure: str | Measure = "accuracy",
+    terms: tuple[float, ...] = (1.0,),
 ) -> Outcome:
-    """What examples add to the accuracy, or to its change: float [R, J]."""
+    """What examples add to a measure, or to its change: float [R, K·J]."""
     weight = np.ones_like(numerator) if weight is None else weight
     reference = None if comparisons == ("gap",) else "full"
-    return Outcome(measure_named("accuracy"), None, None, "lora", reference, numerator * weight, weight, comparisons)
+    named = measure_named(measure) if isinstance(measure, str) else measure
+    sums = numerator * weight, weight
+    return Outcome(named, None, None, "lora", reference, *sums, comparisons, terms=terms)
 
 
 def searched(

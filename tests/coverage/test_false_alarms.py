@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import small_records
-from evenhand.audit.gate import expected_false_alarms
+from evenhand.audit.strictness import expected_false_alarms
 
 METHODS = ("full", "lora", "adapter")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bounds import least, most
+from evenhand.audit.measures import measure_named
 from evenhand.audit.subgroups.attributes import SearchedAttribute
 from evenhand.audit.subgroups.questions import Outcome
 from searched import Searched, attributes, outcome, rights, searched
@@ -74,6 +76,146 @@ def clusters(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> li
     return [outcome((rng.normal(size=ROWS) + ease < 1.2).astype(float)[:, None], ("gap",))]
 
 
+def losses(rng: np.random.Generator, level: np.ndarray | float, runs: int = 1) -> np.ndarray:
+    """Log losses with a long tail, as of a model that is sometimes sure and wrong, float [R, J]."""
+    sure = np.broadcast_to(level, (ROWS,))[:, None] + rng.normal(scale=1.5, size=(ROWS, 1))
+    return np.log1p(np.exp(-sure - rng.normal(scale=1.3, size=(ROWS, runs))))
+
+
+def skewed(rng: np.random.Generator, spread: np.ndarray | float) -> np.ndarray:
+    """Lognormal numbers of mean 1, float [R, 1]."""
+    return np.exp(spread * rng.normal(size=ROWS) - np.square(spread) / 2)[:, None]
+
+
+def log_losses(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """One model whose losses are alike for everybody."""
+    return [outcome(losses(rng, 2.0), ("gap",), measure="log_loss")]
+
+
+def log_losses_of_five_runs(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """Five runs whose losses are alike for everybody."""
+    return [outcome(losses(rng, 2.0, 5), ("gap",), measure="log_loss")]
+
+
+def changes_of_log_loss(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """Two models whose losses differ for no reason."""
+    both = losses(rng, 2.0, 2)
+    return [outcome(both[:, :1] - both[:, 1:], ("change", "gap change"), measure="log_loss")]
+
+
+def changes_with_a_long_tail(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """Half of the losses grow a little, and few shrink much, so that the mean does not change."""
+    change = np.where(rng.random((ROWS, 1)) < 0.5, 0.5 * (1 - skewed(rng, 0.5)), 0.0)
+    return [outcome(change, ("change", "gap change"), measure="log_loss")]
+
+
+def values_with_another_tail_in_a_group(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """Numbers of equal mean, and a group whose numbers have a long tail; both directions are searched."""
+    two_sided = replace(measure_named("log_loss"), direction=0, two_sided=True)
+    spread = np.where(found[0].code == 0, 1.5, 0.5)
+    return [outcome(skewed(rng, spread), ("gap",), measure=two_sided)]
+
+
+def predictive_values(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """One model that is right in 70% of those it selects, who are 20 to 60% of a group."""
+    selected = rng.random((ROWS, 1)) < np.array([0.2, 0.3, 0.4, 0.6])[found[0].code][:, None]
+    right = (rng.random((ROWS, 1)) < 0.7).astype(float)
+    return [outcome(right, ("gap",), selected.astype(float), "positive_predictive_value")]
+
+
+def changes_of_predictive_values(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """Two models with the same predictive value, of which one selects a third as many."""
+    many = rng.random((ROWS, 1)) < 0.6
+    few = rng.random((ROWS, 1)) < np.where(many, 0.35, 0.02)
+    right = np.repeat(rng.random((ROWS, 1)) < 0.7, 2, axis=1).astype(float)
+    selected = np.hstack([many, few]).astype(float)
+    return [outcome(right, ("change", "gap change"), selected, "positive_predictive_value", (1.0, -1.0))]
+
+
+def f1_scores(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """Two models of which each finds the positives as well as the other: gaps of one, and the change."""
+    positive = rng.random((ROWS, 1)) < 0.4
+    selected = rng.normal(size=(ROWS, 1)) + 1.2 * positive + 0.7 * rng.normal(size=(ROWS, 2)) > 1
+    weight = selected + positive.astype(float)
+    hit = (selected & positive).astype(float)
+    gaps = outcome(hit[:, :1], ("gap",), weight[:, :1], "f1_score")
+    return [gaps, outcome(hit, ("change", "gap change"), weight, "f1_score", (1.0, -1.0))]
+
+
+def balanced_accuracies(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """One model with the same recalls for everybody, whose groups have other shares of positives."""
+    positive = rng.random(ROWS) < np.array([0.3, 0.4, 0.5, 0.6])[found[0].code]
+    right = (rng.random(ROWS) < np.where(positive, 0.7, 0.9)).astype(float)[:, None]
+    weight = np.stack([~positive, positive], axis=1).astype(float)
+    return [outcome(np.repeat(right, 2, axis=1), ("gap",), weight, "balanced_accuracy", (0.5, 0.5))]
+
+
+def all_measures_of_one_model(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """Accuracy, log loss, predictive value and balanced accuracy of one model in one search."""
+    positive = rng.random((ROWS, 1)) < 0.4
+    score = 2.5 * positive - 1.2 + rng.normal(scale=1.5, size=(ROWS, 1))
+    selected, right = score > 0, ((score > 0) == positive).astype(float)
+    loss, classes = np.log1p(np.exp(np.where(positive, -score, score))), np.hstack([~positive, positive]).astype(float)
+    return [
+        outcome(right, ("gap",)),
+        outcome(loss, ("gap",), measure="log_loss"),
+        outcome(right, ("gap",), selected.astype(float), "positive_predictive_value"),
+        outcome(np.repeat(right, 2, axis=1), ("gap",), classes, "balanced_accuracy", (0.5, 0.5)),
+    ]
+
+
+def clusters_with_a_long_tail(rng: np.random.Generator, found: Sequence[SearchedAttribute]) -> list[Outcome]:
+    """Units of three examples whose losses change alike: mostly they grow, and some shrink much."""
+    change = np.repeat(0.5 * (1 - skewed(rng, 0.7)[::3]), 3, axis=0)
+    return [outcome(change, ("change", "gap change"), measure="log_loss")]
+
+
+OF_OTHER_MEASURES: Sequence[Callable[..., list[Outcome]]] = (
+    log_losses,
+    log_losses_of_five_runs,
+    changes_of_log_loss,
+    changes_with_a_long_tail,
+    values_with_another_tail_in_a_group,
+    predictive_values,
+    changes_of_predictive_values,
+    f1_scores,
+    balanced_accuracies,
+    all_measures_of_one_model,
+    clusters_with_a_long_tail,
+)
+UNITS_OF_THREE = (clusters, clusters_with_a_long_tail)
+
+
+@pytest.mark.parametrize("case", OF_OTHER_MEASURES, ids=lambda case: case.__name__)
+def test_searches_by_losses_and_other_ratios_find_something_in_at_most_5_percent_as_well(case, repetitions):
+    n, found = repetitions(200), 0
+    unit = np.repeat(np.arange(ROWS // 3), 3) if case in UNITS_OF_THREE else None
+    for draw in range(n):
+        rng = np.random.default_rng((draw, 4))
+        groups = attributes(rng, ROWS, 5, 4)
+        found += searched(groups, case(rng, groups), rng, unit=unit).smallest <= 0.05
+    print(f"{case.__name__}: found in {found} of {n}")
+    assert found / n <= most(0.05, n, 0.025 / len(OF_OTHER_MEASURES))
+
+
+@pytest.mark.parametrize("comparison", ["gap", "change"])
+def test_a_larger_mean_loss_is_found_where_it_was_planted(comparison, repetitions):
+    n, right = repetitions(100), 0
+    for draw in range(n):
+        rng = np.random.default_rng((draw, 5))
+        groups = attributes(rng, ROWS, 4, 3)
+        harmed = (groups[0].code == 1) & (groups[1].code == 0)
+        level = 2.0 - 2.0 * harmed
+        if comparison == "gap":
+            made = [outcome(losses(rng, level), ("gap",), measure="log_loss")]
+        else:
+            made = [outcome(losses(rng, level) - losses(rng, 2.0), ("change", "gap change"), measure="log_loss")]
+        result = searched(groups, made, rng)
+        right += set(result.worst.split(" & ")) >= {"a0=1", "a1=0"} and result.smallest <= 0.05
+    print(f"mean loss, {comparison}: found in {right} of {n}")
+    assert right / n >= least(0.9, n)
+
+
 NOTHING: Sequence[Callable[..., list[Outcome]]] = (
     gaps_of_one_run,
     rare_errors,
@@ -90,7 +232,7 @@ NOTHING: Sequence[Callable[..., list[Outcome]]] = (
 @pytest.mark.parametrize("case", NOTHING, ids=lambda case: case.__name__)
 def test_where_nothing_is_there_a_search_finds_something_in_at_most_5_percent(case, repetitions):
     n, found = repetitions(400), 0
-    unit = np.repeat(np.arange(ROWS // 3), 3) if case is clusters else None
+    unit = np.repeat(np.arange(ROWS // 3), 3) if case in UNITS_OF_THREE else None
     for draw in range(n):
         rng = np.random.default_rng((draw, 1))
         groups = attributes(rng, ROWS, 5, 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from evenhand.audit.gate import expected_false_alarms
+from evenhand.audit.strictness import expected_false_alarms
 from evenhand.report.detail_sentences import false_alarm_lines
 from evenhand.report.headline import details
 

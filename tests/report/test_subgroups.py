@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 import pytest
 
 import evenhand
+from evenhand.audit.gate import judge
 from evenhand.audit.policy import Policy
 from evenhand.errors import InputError
 from evenhand.report.headline import details, headline
@@ -107,3 +110,26 @@ def test_a_waiver_covers_one_subgroup(found):
     waivers = [{"attribute": "subgroup", "group": name, "until": "2999-01-01", "reason": "known"} for name in worst]
     answer = found.gate(Policy.parse({"waivers": waivers}, "policy"))
     assert answer.passed and answer.counts["waived"] == len(worst)
+
+
+@pytest.mark.parametrize(("p", "failing"), [(0.001, True), (0.02, True), (0.04, False)])
+def test_a_strict_gate_counts_a_search_as_one_family(found, p, failing):
+    """Beside one family that is not worse, a subgroup is held to half of the level."""
+    verdicts = found.verdicts.filter(pl.col("p_adjusted").is_not_null())
+    alike = verdicts.head(1).with_columns(p_adjusted=pl.lit(0.9), verdict=pl.lit("inconclusive"))
+    worst = surviving(found.findings).head(1).with_columns(p_adjusted=pl.lit(p))
+    judged = partial(judge, alike, found.estimates.clear(), findings=worst)
+    assert not judged(Policy()).passed
+    answer = judged(Policy(), strict=True)
+    assert answer.passed is not failing and answer.families == 2
+    assert answer.findings[-1].outcome == ("failed" if failing else "inconclusive")
+    assert judged(Policy.parse({"findings": "pass"}, "policy"), strict=True).families == 1
+
+
+def test_verdicts_pay_for_a_search_in_a_strict_gate(found):
+    """A verdict that is worse at 4% alone is not beside a search in which nothing was found."""
+    verdicts = found.verdicts.filter(pl.col("p_adjusted").is_not_null(), group="f")
+    worse = verdicts.head(1).with_columns(p_adjusted=pl.lit(0.04), verdict=pl.lit("worse"))
+    nothing = found.findings.with_columns(p_adjusted=pl.lit(0.8), verdict=pl.lit("inconclusive"))
+    judged = partial(judge, worse, found.estimates.clear(), Policy(), strict=True)
+    assert not judged().passed and judged(findings=nothing).passed

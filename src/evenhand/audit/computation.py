@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 import polars as pl
 
@@ -52,7 +53,12 @@ def _findings(tables: Mapping[str, pl.DataFrame], design: Design) -> pl.DataFram
     """The subgroups that fare worst, where the design asks for a search; else none."""
     if design.subgroups is None:
         return records.TABLES["findings"].empty()
+    from evenhand.audit.kinds.numbers import readings
     from evenhand.audit.kinds.prediction_tables import evaluations
     from evenhand.audit.subgroups.findings import findings
+    from evenhand.audit.subgroups.search import Searchable
 
-    return findings(evaluations(tables["examples"], tables["trials"], tables["predictions"], design), design)
+    of_table = tables["examples"], tables["trials"]
+    predictions = (Searchable(one) for one in evaluations(*of_table, tables["predictions"], design))
+    numbers = (Searchable(one.evaluation, one.kind, one.only) for one in readings(*of_table, tables["values"], design))
+    return findings(chain(predictions, numbers), design)

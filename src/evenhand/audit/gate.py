@@ -13,9 +13,9 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.policy import Limit, Policy, VerdictRule, Waiver, Where, check_names
+from evenhand.audit.strictness import SEARCH, Family, families_of, family_of, holm_levels
 from evenhand.errors import InputError
 from evenhand.records.schemas import MAX_T
-from evenhand.stats.multiplicity import holm
 
 Outcome = Literal["failed", "waived", "inconclusive", "not judged", "passed"]
 
@@ -47,8 +47,8 @@ class Answer:
 
     Attributes:
         findings: one for each row that the policy is about.
-        families: the number of families of verdicts, each of which is wrong with probability alpha where nothing is
-            worse.
+        families: the number of families of verdicts, a search of subgroups being one, each of which is wrong with
+            probability alpha where nothing is worse.
         alpha: that probability.
         strict: whether verdicts `worse` were held to it over all families together.
     """
@@ -112,7 +112,8 @@ def judge(
         verdicts, estimates: the tables of results.
         policy: what must hold.
         alpha: the one-sided level of a family of verdicts.
-        strict: hold `worse` to alpha over all families together (Holm 1979), instead of over each.
+        strict: hold `worse` to alpha over all families together (Holm 1979), instead of over each. A search of
+            subgroups is one of them, unless the policy lets its findings pass.
         today: the day on which waivers are looked at; the current one unless given.
         findings: the table of subgroups that were searched, if any were. Those that fare worse fail the gate unless the
             policy lets them pass; rules and waivers know them by the attribute `subgroup`.
@@ -142,11 +143,12 @@ def judge(
         reasons = given["note"].drop_nulls()
         because = f" ({reasons[0]})" if len(reasons) else ""
         raise InputError(f"none of the {len(given)} comparisons could be judged{because}, so there is nothing to pass")
-    families = _families(given)
-    kept = _holm(families, alpha) if strict else None
+    searched = findings if policy.findings == "fail" else None
+    families = families_of(given, searched)
+    kept = holm_levels(families, alpha) if strict else None
     held = [_of_verdict(row, policy, kept, alpha) for row in given.iter_rows(named=True)]
     held += [each for limit in policy.limits for each in _of_limit(limit, estimates, policy)]
-    held += [_of_subgroup(row, policy) for row in found]
+    held += [_of_subgroup(row, policy, kept) for row in found]
     day = today or date.today()
     return Answer([_waived(finding, policy.waivers, day) for finding in held], len(families), alpha, strict)
 
@@ -166,42 +168,14 @@ def _worse_subgroups(findings: pl.DataFrame | None) -> list[Mapping[str, Any]]:
     ]
 
 
-def _of_subgroup(row: Mapping[str, Any], policy: Policy) -> Finding:
+def _of_subgroup(row: Mapping[str, Any], policy: Policy, kept: Mapping[Family, float] | None) -> Finding:
     """Whether a subgroup that fares worse closes the gate."""
     rule = next((rule for rule in policy.rules if rule.covers(row)), None)
+    if kept is not None and SEARCH in kept and row["p_adjusted"] > kept[SEARCH]:
+        undecided = policy.inconclusive if rule is None else rule.inconclusive or policy.inconclusive
+        return Finding(row, "inconclusive", fails=undecided == "fail")
     passes = policy.findings == "pass" if rule is None else "worse" in rule.passing
     return Finding(row, "passed" if passes else "failed", fails=not passes)
-
-
-def expected_false_alarms(verdicts: pl.DataFrame, alpha: float) -> tuple[int, float]:
-    """The number of families of verdicts, and how many of them say `worse` by chance at most where nothing is worse."""
-    families = len(_families(verdicts.drop_nulls("verdict")))
-    return families, families * alpha
-
-
-Family = tuple[str | None, str, str]
-"""Setting, split and name."""
-
-
-def _family(row: Mapping[str, Any]) -> Family:
-    return row["setting"], row["split"], row["family"]
-
-
-def _families(verdicts: pl.DataFrame) -> dict[Family, float]:
-    """The smallest adjusted p-value of each family that has one."""
-    smallest: dict[Family, float] = {}
-    for row in verdicts.drop_nulls("p_adjusted").iter_rows(named=True):
-        smallest[_family(row)] = min(smallest.get(_family(row), 1.0), row["p_adjusted"])
-    return smallest
-
-
-def _holm(families: Mapping[Family, float], alpha: float) -> dict[Family, float]:
-    """The level at which each family is judged by Holm's procedure; 0 where it is not reached."""
-    names = list(families)
-    adjusted = holm(np.array([families[name] for name in names])) if names else np.empty(0)
-    order = sorted(range(len(names)), key=lambda index: families[names[index]])
-    levels = {names[index]: alpha / (len(names) - rank) for rank, index in enumerate(order)}
-    return {name: levels[name] if adjusted[index] <= alpha else 0.0 for index, name in enumerate(names)}
 
 
 def _of_verdict(row: Mapping[str, Any], policy: Policy, kept: Mapping[Family, float] | None, alpha: float) -> Finding:
@@ -210,7 +184,7 @@ def _of_verdict(row: Mapping[str, Any], policy: Policy, kept: Mapping[Family, fl
     if row["comparison"] == "gap change" and word == "better" and policy.gap_gains == "inconclusive":
         word = "inconclusive"
     # A row that sums up the groups of an attribute has no p-value of its own: it holds where its family does.
-    level = 1.0 if kept is None else kept.get(_family(row), 0.0)
+    level = 1.0 if kept is None else kept.get(family_of(row), 0.0)
     if word == "worse" and (not level or (row["p_adjusted"] or 0.0) > level):
         word = "inconclusive"
     if word == "inconclusive":

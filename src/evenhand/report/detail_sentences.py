@@ -8,8 +8,8 @@ import polars as pl
 
 from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.design import Design
-from evenhand.audit.gate import expected_false_alarms
 from evenhand.audit.measures import known
+from evenhand.audit.strictness import expected_false_alarms
 from evenhand.records.probes import UNTRAINED
 from evenhand.report.amounts import within_range
 from evenhand.report.chart_parts import capital
@@ -133,7 +133,7 @@ def _opening(lead: str, method: str, reference: str | None) -> str:
 
 def false_alarm_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     """A sentence on how many families of verdicts may say `worse` by chance; none below two families."""
-    families, expected = expected_false_alarms(verdicts, design.alpha)
+    families, expected = expected_false_alarms(verdicts, design.alpha, design.subgroups is not None)
     if families < 2:
         return []
     return [

@@ -9,6 +9,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.subgroups import WITHOUT
+from evenhand.audit.subgroups.searchable import why_not
 from evenhand.errors import InputError
 from evenhand.records.schemas import HALVES, MAX_T
 from evenhand.report import theme, vega
@@ -38,6 +39,7 @@ MOST_PANELS = 8
 MOST_ROWS = 30
 FEWEST_ROWS = 5
 """The rows of the table where nothing, or little, survives."""
+UNDEFINED = "some run lacks the probabilities that it needs, or there are too many classes"
 SURVIVES, NOT = "survives", "does not survive"
 _COLOURS = (theme.COLOURS["worse"], theme.COLOURS["inconclusive"])
 _SHAPES = (theme.SHAPES["worse"], theme.SHAPES["inconclusive"])
@@ -221,7 +223,20 @@ def subgroup_lines(results: Reportable, setting: str, split: str) -> list[str]:
         "and does not survive varies more, between its examples or runs, than others of its size.",
         "The other half: the worst subgroup of each question was also found on one half of the units and tested on the "
         "other half, which the search did not see.",
+        *_measures_searched(results, setting, split, first),
     ]
+
+
+def _measures_searched(results: Reportable, setting: str, split: str, rows: pl.DataFrame) -> Iterator[str]:
+    """Which measures were searched, and which of those that were judged were not, with the reason."""
+    searched = rows["measure"].unique(maintain_order=True).to_list()
+    yield f"Searched by: {', '.join(map(title, searched))}."
+    compared_here = results.verdicts.filter(setting=setting, split=split).filter(pl.col("group").is_not_null())
+    names = compared_here["measure"].unique(maintain_order=True)
+    left = [name for name in names if name not in searched and measure_named(name).decides]
+    if left:
+        reasons = [f"{title(name)} ({why_not(measure_named(name)) or UNDEFINED})" for name in left]
+        yield f"Not searched: {'; '.join(reasons)}."
 
 
 def _counted(count: int) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from evenhand.audit.design import Design, Figures, MarginChange, SubgroupsDesign
 from evenhand.audit.measures import check_figures, check_margins, check_measures, declaring, is_selected
+from evenhand.audit.subgroups.searchable import refusal
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.spec import Spec, explain, field_names
@@ -149,6 +150,15 @@ class StudySpec(Spec):
         if self.until_decided is not None:
             gaps, searched = self.comparison == "gap", self.subgroups is not None
             self.until_decided.check(self.settings, self.measures, self.margins, gaps, searched)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> Self:
+        """Refuse a search of subgroups by measures that are not searched."""
+        with declaring(DECLARING):
+            refused = None if self.subgroups is None else refusal(self.measures)
+        if refused is not None:
+            raise ValueError(refused)
         return self
 
     def to_yaml(self) -> str:

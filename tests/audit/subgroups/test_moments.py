@@ -8,7 +8,8 @@ import pytest
 from evenhand.audit.subgroups.attributes import SearchedAttribute
 from evenhand.audit.subgroups.conjunctions import Conjunctions
 from evenhand.audit.subgroups.contrasts import contrasts, from_normal, to_normal
-from evenhand.audit.subgroups.moments import by_run, moments, quadratic
+from evenhand.audit.subgroups.moments import moments
+from evenhand.audit.subgroups.sides import by_run, quadratic
 from evenhand.stats import RatioSums, levels
 from evenhand.stats.student_t import t_tail
 from evenhand.stats.subsets import correction, gaps
@@ -67,7 +68,7 @@ def test_a_gap_to_the_rest_has_the_two_way_variance_of_both_sides(runs, clustere
     v_both = inside.squares_by_run(first) + outside.squares_by_run(second)
     if found.crossed is not None:
         v_example -= 2 * factors[0] * factors[1] * quadratic(first, found.crossed, second)
-        v_both -= 2 * by_run(first, found.crossed, second)
+        v_both -= 2 * by_run(first, found.crossed, second, runs)
     np.testing.assert_allclose(v_example, expected.v_example, rtol=1e-8)
     if runs > 1:
         np.testing.assert_allclose(v_both, expected.v_both, rtol=1e-8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evenhand.audit.subgroups import null
+from evenhand.audit.subgroups import draws, null
 from evenhand.audit.subgroups.findings import adjusted, critical
 from evenhand.audit.subgroups.search import ask
 from searched import attributes, outcome, searched
@@ -30,7 +30,7 @@ def test_outcomes_in_their_own_order_give_the_contrasts_themselves(kind, weights
     found, asked, _ = made(0, kind, weights=weights)
     rows = asked.outcome.base
     members, patterns = null._by_pattern(found, rows)
-    z = null._permuted(asked, members, patterns, None, rows, np.arange(len(rows))[None])[:, 0]
+    z = draws.permuted(asked, members, patterns, None, rows, np.arange(len(rows))[None])[:, 0]
     np.testing.assert_allclose(z[asked.judged], asked.contrasts.z[asked.judged], atol=1e-10)
 
 
@@ -39,7 +39,7 @@ def test_a_permutation_gives_the_contrasts_of_the_permuted_outcomes(kind):
     found, asked, rng = made(1, kind)
     order = rng.permutation(found.rows)
     members, patterns = null._by_pattern(found, np.arange(found.rows))
-    z = null._permuted(asked, members, patterns, None, np.arange(found.rows), order[None])[:, 0]
+    z = draws.permuted(asked, members, patterns, None, np.arange(found.rows), order[None])[:, 0]
     (again,) = ask(found, outcome(asked.outcome.numerator[order], (kind,)), 10)
     np.testing.assert_allclose(z[asked.judged], again.contrasts.z[asked.judged], atol=1e-10)
 
@@ -48,7 +48,7 @@ def test_swapping_the_methods_of_units_gives_the_contrasts_of_the_swapped_outcom
     found, asked, rng = made(2, "change")
     signs = rng.choice([-1.0, 1.0], found.rows)
     members, patterns = null._by_pattern(found, np.arange(found.rows))
-    z = null._flipped(asked, members, patterns, np.arange(found.rows), signs[:, None])[:, 0]
+    z = draws.flipped(asked, members, patterns, np.arange(found.rows), signs[:, None])[:, 0]
     (again,) = ask(found, outcome(asked.outcome.numerator * signs[:, None], ("change",)), 10)
     np.testing.assert_allclose(z[asked.judged], again.contrasts.z[asked.judged], atol=1e-10)
 
@@ -86,10 +86,10 @@ def test_p_values_count_the_observed_data_among_the_draws():
 
 def test_jointly_normal_contrasts_have_the_correlations_of_permuted_ones():
     found, asked, rng = made(6, "gap")
-    drawn = null._normal(asked, found.memberships(), 4000, rng)
+    drawn = draws.normal(asked, found.memberships(), 4000, rng)
     members, patterns = null._by_pattern(found, np.arange(found.rows))
     order = rng.permuted(np.tile(np.arange(found.rows), (4000, 1)), axis=1)
-    permuted = null._permuted(asked, members, patterns, None, np.arange(found.rows), order)
+    permuted = draws.permuted(asked, members, patterns, None, np.arange(found.rows), order)
     judged = asked.judged
     np.testing.assert_allclose(np.corrcoef(drawn[judged]), np.corrcoef(permuted[judged]), atol=0.09)
 

@@ -36,3 +36,9 @@ def test_a_study_says_what_is_searched():
 def test_a_study_that_misspells_it_is_refused_with_the_nearest_key():
     with pytest.raises(InputError, match='has no key "dept"; did you mean "depth"'):
         StudySpec(**STUDY, subgroups={"dept": 2})
+
+
+def test_a_study_that_searches_by_no_measure_that_can_be_is_refused_before_it_trains():
+    with pytest.raises(InputError, match="by none of these measures can be searched"):
+        StudySpec(**STUDY, subgroups={}, measures=["roc_auc"])
+    assert StudySpec(**STUDY, subgroups={}, measures=["roc_auc", "log_loss"]).subgroups is not None

@@ -26,6 +26,7 @@ from evenhand.audit.ingest.trials import Runs, references, runs
 from evenhand.audit.ingest.values import ValueColumn, values_table
 from evenhand.audit.measures import SEVERAL, check_margins, declaring, measure_named, select
 from evenhand.audit.measures.stability import needs_reference
+from evenhand.audit.subgroups.searchable import refusal
 from evenhand.errors import InputError
 
 __all__ = ["SETTING", "TableRecords", "TableRequest", "records_from_table"]
@@ -63,12 +64,14 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     with declaring(declared):
         margins = _margins(request.margins or {})
         measures = _measures(several(request.measures), [column.name for column in read.values])
+        if request.subgroups is not None and (refused := refusal(measures)) is not None:
+            raise InputError(f"{request.source}: {refused}")
     if membership is not None and request.weight is not None:
         raise InputError(
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
         )
     names = several(request.groups)
-    searched = _subgroups(request, predicted)
+    searched = _subgroups(request, predicted is not None or read.numbers is not None or bool(read.values))
     cuts = None if searched is None else searched.cuts
     groups = attributes(columns, names, cuts) if names or membership is None else {}
     asked = several(request.against)
@@ -203,12 +206,12 @@ def _setting(
     )
 
 
-def _subgroups(request: TableRequest, predicted: Outcomes | None) -> SubgroupsDesign | None:
+def _subgroups(request: TableRequest, searchable: bool) -> SubgroupsDesign | None:
     """Which conjunctions of groups are searched; None where that is not asked for."""
     if request.subgroups is None:
         return None
-    if predicted is None:
-        raise InputError(f"{request.source}: subgroups are searched in predictions, and there are none")
+    if not searchable:
+        raise InputError(f"{request.source}: subgroups are searched in predictions and values, and there are none")
     return SubgroupsDesign.parse(request.subgroups, "subgroups")
 
 

@@ -1,10 +1,12 @@
 """Contrasts of all conjunctions, each with its standard error: changes, gaps and gap changes of one question.
 
-Variances are two-way clustered (`moments`), with three additions that matter in a search, where the smallest of
+Variances are two-way clustered (`moments`), with additions that matter in a search, where the smallest of
 thousands of variances is looked at:
 
 - The variance of a change is taken about 0, as it is where nothing changes: V ≥ d²/U, so that a few units which all
   change alike are no certainty, and no contrast exceeds √(discordant units) standard errors.
+- Of a change between proportions of different examples (predictive values) it is also at least that of proportions at
+  the level of both, or of everybody: ten right answers of ten are no certainty.
 - Of a gap between proportions each side has at least the variance with one event and one non-event more (Agresti and
   Caffo 2000), of other gaps and of gap changes at least that of everybody: a small group in which nothing happened by
   chance is not known exactly.
@@ -20,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from evenhand.audit.subgroups.moments import Moments, Side, by_run, quadratic
+from evenhand.audit.subgroups.sides import Moments, Side, by_run, quadratic, spread_at
 from evenhand.stats.contrast import many_degrees_of_freedom, units_of_two_sides
 from evenhand.stats.proportion import FEW
 from evenhand.stats.subsets import correction
@@ -79,23 +81,45 @@ def contrasts(kind: ComparisonKind, sums: Moments, proportion: bool) -> Contrast
     """The contrasts of all conjunctions.
 
     Args:
-        kind: a `change` and a `gap change` are of sums whose numerators are differences between two methods.
-        sums: of the ratio.
-        proportion: of a gap, whether the ratio is a proportion.
+        kind: a `change` and a `gap change` are of sums whose numerators are differences between two methods, or of
+            two terms, one for each method.
+        sums: of the ratios.
+        proportion: whether the value of one method is a proportion.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _changes(sums) if kind == "change" else _gaps(sums, proportion and kind == "gap")
+        if kind == "change":
+            return _changes(sums, proportion)
+        return _gaps(sums, proportion and kind == "gap" and len(sums.inside.terms) == 1)
 
 
-def _changes(sums: Moments) -> Contrasts:
-    side = sums.inside
+def variance_of_change(sums: Moments, proportion: bool) -> np.ndarray:
+    """What examples add to the variance of a change, taken about where nothing changes, float [S].
+
+    Where two methods are proportions of different examples it is at least c(1 − c)·Σ (n_m/N_m − n_r/N_r)², with the
+    level c that they have in common in the conjunction, or among everybody, whichever gives more.
+    """
+    side, everybody = sums.inside, sums.everybody
+    variance = correction(side.units) * side.squares(side.coefficients(side.unchanged))
+    if not proportion or len(side.terms) == 1:
+        return variance
+    denominators = side.total[:, side.total.shape[1] // 2 :]
+    shares = np.repeat(side.terms, side.runs) / (side.runs * denominators)
+    levels = np.stack(np.broadcast_arrays(side.unchanged[:, 0], everybody.unchanged[:, 0]))
+    spread = (levels * (1 - levels)).max(axis=0)
+    return np.maximum(variance, spread * side.squares(np.hstack([np.zeros(shares.shape), shares])))
+
+
+def _changes(sums: Moments, proportion: bool) -> Contrasts:
+    side, everybody = sums.inside, sums.everybody
     estimate, own = side.values.mean(axis=1), side.coefficients()
-    v_example = correction(side.units) * side.squares(side.coefficients(0.0))
+    v_example = variance_of_change(sums, proportion)
     v_both = side.squares_by_run(own)
-    variance, df, seeds = _two_way(side.values, v_example, v_both, side.units, sums.depth)
-    centre = _squares_of_everybody(sums.everybody, 0.0)
-    spread = np.sqrt(centre * side.units / side.size**2 + seeds)
     smallest = side.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max)
+    known = side.units if len(side.terms) == 1 else np.minimum(side.units, smallest)
+    variance, df, seeds = _two_way(side.values, v_example, v_both, known, sums.depth)
+    spread = np.sqrt(
+        spread_at(side.terms, everybody.spread(everybody.unchanged[0]), side.units, [*side.size.T]) + seeds
+    )
     return Contrasts(estimate, variance, df, side.units, smallest, spread)
 
 
@@ -103,29 +127,28 @@ def _gaps(sums: Moments, proportion: bool) -> Contrasts:
     inside, outside = sums.inside, sums.outside
     values = inside.values - outside.values
     estimate = inside.values.mean(axis=1) - outside.values.mean(axis=1)
-    centre = float(sums.everybody.values.mean())
-    spread_of_one = _squares_of_everybody(sums.everybody, centre)
+    spread_of_one = sums.everybody.spread(sums.everybody.levels[0])
+    expected = [spread_at(side.terms, spread_of_one, side.units, [*side.size.T]) for side in (inside, outside)]
     own, v_sides, v_both, least = [], [], np.zeros(len(values)), np.zeros(len(values))
-    for side in (inside, outside):
+    for side, at_least in zip((inside, outside), expected, strict=True):
         coefficients = side.coefficients()
         own.append(coefficients)
         v_sides.append(correction(side.units) * side.squares(coefficients))
         v_both += side.squares_by_run(coefficients)
-        floor = _smoothed(side, v_sides[-1]) if proportion else spread_of_one * side.units / side.size**2
+        floor = _smoothed(side, v_sides[-1]) if proportion else at_least
         least += np.maximum(floor - v_sides[-1], 0.0)
     v_example = v_sides[0] + v_sides[1]
     if sums.crossed is not None:
         factor = np.sqrt(correction(inside.units) * correction(outside.units))
         v_example = np.maximum(v_example - 2 * factor * quadratic(own[0], sums.crossed, own[1]), 0.0)
-        v_both = np.maximum(v_both - 2 * by_run(own[0], sums.crossed, own[1]), 0.0)
+        v_both = np.maximum(v_both - 2 * by_run(own[0], sums.crossed, own[1], inside.runs), 0.0)
     units = units_of_two_sides(v_sides[0], v_sides[1], inside.units, outside.units, sums.distinct)
     variance, df, seeds = _two_way(values, v_example + least, v_both, units, sums.depth)
-    expected = spread_of_one * (inside.units / inside.size**2 + outside.units / outside.size**2)
     smallest = np.minimum(
         inside.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max),
         outside.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max),
     )
-    return Contrasts(estimate, variance, df, inside.units, smallest, np.sqrt(expected + seeds))
+    return Contrasts(estimate, variance, df, inside.units, smallest, np.sqrt(expected[0] + expected[1] + seeds))
 
 
 def _two_way(
@@ -179,10 +202,3 @@ def smoothed_variance(rate: np.ndarray, variance: np.ndarray, units: np.ndarray)
     size = np.where(few, np.minimum(size, most), size)
     smoothed = (rate * size + 1) / (size + 2)
     return smoothed * (1 - smoothed) / (size + 2)
-
-
-def _squares_of_everybody(everybody: Side, centre: float) -> float:
-    """The mean over all units of the square of what one contributes to the mean over runs, times its size."""
-    runs = everybody.runs
-    coefficients = np.concatenate([np.full(runs, 1 / runs), np.full(runs, -centre / runs)])[None]
-    return float(everybody.squares(coefficients)[0] / max(int(everybody.units[0]), 1))

@@ -11,8 +11,9 @@ import numpy as np
 from evenhand.audit.disparities import Disparity, GapIntervals
 from evenhand.audit.subgroups.conjunctions import Conjunctions
 from evenhand.audit.subgroups.contrasts import contrasts
-from evenhand.audit.subgroups.moments import Moments, Side, moments
-from evenhand.audit.subgroups.null import Asked
+from evenhand.audit.subgroups.draws import Asked
+from evenhand.audit.subgroups.moments import moments
+from evenhand.audit.subgroups.sides import Moments, Side
 
 ADDS = 1.645
 """A subgroup adds to a larger one where it differs from the others of that one by so many standard errors."""
@@ -80,8 +81,8 @@ def _end(place: int, folded: dict[int, int]) -> int:
 
 def _z_within(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """How much worse subgroups fare than the others of larger ones, in standard errors, float [K]; −∞ of nobody."""
-    first, others = _at(asked.sums.inside, inner), _others(asked, inner, outer)
-    whole = _at(asked.sums.inside, outer)
+    first, others = asked.sums.inside.take(inner), _others(asked, inner, outer)
+    whole = asked.sums.inside.take(outer)
     sums = Moments(first, others, None, asked.sums.everybody, whole.units, asked.sums.depth[inner])
     made = contrasts("gap" if asked.kind == "gap" else "gap change", sums, asked.outcome.measure.proportion)
     return np.where((others.units > 0) & np.isfinite(made.z), _sign(asked, inner) * made.z, -np.inf)
@@ -89,7 +90,7 @@ def _z_within(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
 
 def _z_without(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """The contrasts of larger subgroups without smaller ones, in standard errors, float [K]; −∞ of nobody."""
-    others, outside = _others(asked, inner, outer), _at(asked.sums.outside, outer)
+    others, outside = _others(asked, inner, outer), asked.sums.outside.take(outer)
     sums = Moments(others, outside, None, asked.sums.everybody, others.units + outside.units, asked.sums.depth[outer])
     made = contrasts(asked.kind, sums, asked.outcome.measure.proportion)
     return np.where((others.units > 0) & np.isfinite(made.z), _sign(asked, outer) * made.z, -np.inf)
@@ -102,13 +103,7 @@ def _sign(asked: Asked, places: np.ndarray) -> np.ndarray | int:
 
 def _others(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> Side:
     """The members of larger subgroups that are not in smaller ones."""
-    first, whole = (_at(asked.sums.inside, places) for places in (inner, outer))
-    names = ("total", "products", "units", "units_of_runs")
-    return Side(*(getattr(whole, name) - getattr(first, name) for name in names))
-
-
-def _at(side: Side, places: np.ndarray) -> Side:
-    return Side(side.total[places], side.products[places], side.units[places], side.units_of_runs[places])
+    return asked.sums.inside.take(outer).without(asked.sums.inside.take(inner))
 
 
 def disparities(conjunctions: Conjunctions, asked: Asked, found: np.ndarray, z: float) -> dict[int, Disparity]:
@@ -123,15 +118,12 @@ def disparities(conjunctions: Conjunctions, asked: Asked, found: np.ndarray, z: 
         found: int [K], the places of the subgroups that were found.
         z: of each bound, on the scale of `Contrasts.z`: that of half the search's level, since two signs are claimed.
     """
-    outcome = asked.outcome
-    if outcome.second is None or not len(found):
+    sides = asked.outcome.sides
+    if sides is None or not len(found):
         return {}
-    first = outcome.numerator + outcome.second
-    sides = {"total": first + outcome.second, "of_method": first, "of_reference": outcome.second}
+    proportion = asked.outcome.measure.proportion
     made = {
-        name: contrasts(
-            "gap", moments(conjunctions, part, outcome.weight), outcome.measure.proportion and name != "total"
-        )
+        name: contrasts("gap", moments(conjunctions, *part), proportion and name != "total")
         for name, part in sides.items()
     }
     bounds = {name: tuple(end[found] for end in one.bounds(z)) for name, one in made.items()}

@@ -12,12 +12,12 @@ from scipy.special import log_ndtr, ndtri_exp
 from evenhand import records
 from evenhand.audit.design import REST, Design
 from evenhand.audit.disparities import Disparity
-from evenhand.audit.evaluation import Evaluation
 from evenhand.audit.subgroups import WITHOUT
+from evenhand.audit.subgroups.draws import Asked
 from evenhand.audit.subgroups.explanation import disparities, drivers, explained, parents
 from evenhand.audit.subgroups.halves import Tested, halves
-from evenhand.audit.subgroups.null import Asked
-from evenhand.audit.subgroups.search import Search, search
+from evenhand.audit.subgroups.search import Search, Searchable, search
+from evenhand.audit.subgroups.searchable import NO_RECORDS, refusal
 from evenhand.audit.verdict_rows import scope_of
 from evenhand.errors import InputError
 from evenhand.records.schemas import HALVES, MAX_T
@@ -28,11 +28,11 @@ MOST = 500
 """The most subgroups of a question."""
 
 
-def findings(evaluations: Iterable[Evaluation], design: Design) -> pl.DataFrame:
+def findings(searchable: Iterable[Searchable], design: Design) -> pl.DataFrame:
     """Search the conjunctions of groups in all settings and splits together.
 
     Args:
-        evaluations: of all settings and splits.
+        searchable: the records of all settings and splits.
         design: with `subgroups`.
 
     Returns:
@@ -42,12 +42,12 @@ def findings(evaluations: Iterable[Evaluation], design: Design) -> pl.DataFrame:
         second half of a setting.
 
     Raises:
-        InputError: there are no predictions or groups to search, or see `search`.
+        InputError: there are no records, measures or groups to search, or see `search`.
     """
-    searches = [search(evaluation, design) for evaluation in evaluations]
+    searches = [search(one, design) for one in searchable]
     searches = [one for one in searches if one.asked]
     if not searches:
-        raise InputError("subgroups: there are no predictions whose rates could be compared between groups")
+        raise InputError(refusal(design.measures or [one.name for one in design.declared]) or NO_RECORDS)
     if not any(len(one.conjunctions.attributes) for one in searches):
         raise InputError("subgroups: there are no groups to search; name the columns of groups")
     maxima = np.sort(np.maximum.reduce([one.maxima() for one in searches]))
@@ -145,11 +145,10 @@ def _verdict(asked: Asked, p: float, alpha: float) -> str:
 
 def _place(search: Search, asked: Asked, place: int) -> Mapping[str, Any]:
     outcome, evaluation = asked.outcome, search.evaluation
-    runs = outcome.numerator.shape[1]
     return {
         "comparison": asked.kind,
         "against": None if asked.kind == "change" else REST,
-        "scope": scope_of(outcome.reference, runs, outcome.single),
+        "scope": scope_of(outcome.reference, outcome.runs, outcome.single),
         "setting": evaluation.setting,
         "split": evaluation.split,
         "measure": outcome.measure.name,

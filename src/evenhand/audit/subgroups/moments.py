@@ -1,128 +1,46 @@
-"""Two-way variances of rates, their changes and gaps, in all conjunctions at once.
+"""Two-way variances of ratios, their changes and gaps, in all conjunctions at once.
 
 The formulas are those of `evenhand.stats.subsets`, without its loop over rows and subsets: a unit u contributes to a
 conjunction the vector x_u = (y_u1 … y_uJ, n_u1 … n_uJ), the sums over its rows in the conjunction, and every variance
 is a quadratic form a'·(Σ_u x_u·x_u')·a. So what is needed of a conjunction is Σ x_u and Σ x_u·x_u'. What is needed of
 its rest follows by subtraction from everybody, E_u: Σ (E_u − x_u)(E_u − x_u)' = Σ E E' − Σ x E' − Σ E x' + Σ x x'.
+
+Of a value that is a sum of several ratios, x_u has 2J numbers for each of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from evenhand.audit.subgroups.conjunctions import Cells, Conjunctions
+from evenhand.audit.subgroups.sides import Moments, Side
 from evenhand.stats.contrast import compact
 
 MOST_KINDS = 512
 """Rows are counted by kind, where they are of at most so many kinds, and else summed one by one."""
 
 
-@dataclass(frozen=True, eq=False)
-class Side:
-    """Sums over the conjunctions, or over their rests.
-
-    Attributes:
-        total: float [S, 2J], Σ of x over units.
-        products: float [S, 2J, 2J], Σ of x·x' over units.
-        units: int [S]; units_of_runs: int [S, J], those that each run tested.
-    """
-
-    total: np.ndarray
-    products: np.ndarray
-    units: np.ndarray
-    units_of_runs: np.ndarray
-
-    @cached_property
-    def runs(self) -> int:
-        """J."""
-        return self.total.shape[1] // 2
-
-    @cached_property
-    def values(self) -> np.ndarray:
-        """The ratio in each run, float [S, J]; nan where it is undefined."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.total[:, : self.runs] / self.total[:, self.runs :]
-
-    @cached_property
-    def size(self) -> np.ndarray:
-        """The mean of the runs' denominators, float [S]."""
-        return self.total[:, self.runs :].mean(axis=1)
-
-    def coefficients(self, centre: np.ndarray | float | None = None) -> np.ndarray:
-        """What x is multiplied by, float [S, 2J], so that Σ_j (y_j − c·n_j)/(J·N_j) follows.
-
-        Args:
-            centre: c, float [S]; the mean of the values unless given.
-        """
-        level = np.broadcast_to(self.values.mean(axis=1) if centre is None else centre, len(self.total))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            weight = 1 / (self.runs * self.total[:, self.runs :])
-        made = np.hstack([weight, -weight * level[:, None]])
-        return np.where(np.isfinite(self.values).all(axis=1, keepdims=True), made, np.nan)
-
-    def squares(self, coefficients: np.ndarray) -> np.ndarray:
-        """Σ_u (a'x_u)², float [S]."""
-        return quadratic(coefficients, self.products, coefficients)
-
-    def squares_by_run(self, coefficients: np.ndarray) -> np.ndarray:
-        """Σ_uj of the squares of what unit u contributes in run j, float [S]."""
-        return by_run(coefficients, self.products, coefficients)
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """What variances of a ratio need of all conjunctions and their rests.
-
-    Attributes:
-        inside, outside: the conjunctions, and everybody else for whom their attributes exist.
-        crossed: float [S, 2J, 2J], Σ over units of x inside · x' outside; None where no unit is on both sides.
-        everybody: sums over everyone, of one row.
-        distinct: int [S], the units on either side.
-        depth: int [S], the groups of each conjunction.
-    """
-
-    inside: Side
-    outside: Side
-    crossed: np.ndarray | None
-    everybody: Side
-    distinct: np.ndarray
-    depth: np.ndarray
-
-
-def quadratic(first: np.ndarray, products: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """first' · products · second, float [S], of [S, F], [S, F, F] and [S, F]."""
-    return np.einsum("sf,sfg,sg->s", first, products, second, optimize=True)
-
-
-def by_run(first: np.ndarray, products: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """`quadratic` of each run by itself, added up: features j and J + j belong to run j."""
-    runs, added = first.shape[1] // 2, np.zeros(len(first))
-    for run in range(runs):
-        own = [run, runs + run]
-        added += quadratic(first[:, own], products[:, own][:, :, own], second[:, own])
-    return added
-
-
-def moments(conjunctions: Conjunctions, numerator: np.ndarray, weight: np.ndarray) -> Moments:
-    """The sums of a ratio over all conjunctions.
+def moments(
+    conjunctions: Conjunctions, numerator: np.ndarray, weight: np.ndarray, terms: tuple[float, ...] = (1.0,)
+) -> Moments:
+    """The sums of a ratio, or of a sum of ratios, over all conjunctions.
 
     Args:
         conjunctions: of R rows.
-        numerator, weight: float [R, J], as of `evenhand.stats.RatioSums`.
+        numerator, weight: float [R, K·J], of each term as of `evenhand.stats.RatioSums`, term by term.
+        terms: the coefficients of the K ratios.
     """
     features = np.hstack([numerator, weight])
     tested = weight > 0
     if conjunctions.unit is None:
-        return _alone(conjunctions, features, tested)
-    return _clustered(conjunctions, features, tested)
+        return _alone(conjunctions, features, tested, terms)
+    return _clustered(conjunctions, features, tested, terms)
 
 
-def _alone(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndarray) -> Moments:
+def _alone(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndarray, terms: tuple[float, ...]) -> Moments:
     """Each row is a unit, so that none is on both sides."""
     count, width, runs = len(conjunctions), features.shape[1], tested.shape[1]
     upper = np.triu_indices(width)
@@ -157,7 +75,7 @@ def _alone(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndarray)
         products = np.zeros((len(of), width, width))
         products[:, upper[0], upper[1]] = products[:, upper[1], upper[0]] = of[:, 1 + runs + width :]
         counts = np.rint(of[:, : 1 + runs]).astype(np.int64)
-        return Side(of[:, 1 + runs : 1 + runs + width], products, counts[:, 0], counts[:, 1:])
+        return Side(of[:, 1 + runs : 1 + runs + width], products, counts[:, 0], counts[:, 1:], terms)
 
     inside, rest = side(sums), side(np.broadcast_to(outside, (count, len(kept))))
     return Moments(inside, rest, None, side(whole[None]), inside.units + rest.units, conjunctions.depths)
@@ -167,13 +85,15 @@ def _sum_of(columns: np.ndarray, eligible: np.ndarray | None) -> np.ndarray:
     return columns.sum(axis=0) if eligible is None else columns[eligible].sum(axis=0)
 
 
-def _clustered(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndarray) -> Moments:
+def _clustered(
+    conjunctions: Conjunctions, features: np.ndarray, tested: np.ndarray, terms: tuple[float, ...]
+) -> Moments:
     """Units hold several rows, some of them inside of a conjunction and some outside."""
     _, unit = compact(np.asarray(conjunctions.unit))
     rows = np.hstack([features, tested]).astype(float)
     every = _by_unit(rows, unit, None)
     parts = [_of_cells(cells, rows, unit, _by_unit(rows, unit, conjunctions.eligible(cells.attributes)) if
-             conjunctions.undefined else every) for cells in conjunctions.walk()]  # fmt: skip
+             conjunctions.undefined else every, terms) for cells in conjunctions.walk()]  # fmt: skip
     width, runs = features.shape[1], tested.shape[1]
     counts = every[:, width:] > 0
     everybody = Side(
@@ -181,14 +101,17 @@ def _clustered(conjunctions: Conjunctions, features: np.ndarray, tested: np.ndar
         (every[:, :width].T @ every[:, :width])[None],
         counts.any(axis=1).sum()[None],
         counts.sum(axis=0)[None],
+        terms,
     )
     if not parts:
-        none = Side(np.empty((0, width)), np.empty((0, width, width)), np.empty(0, int), np.empty((0, runs), int))
+        none = Side(
+            np.empty((0, width)), np.empty((0, width, width)), np.empty(0, int), np.empty((0, runs), int), terms
+        )
         return Moments(none, none, None, everybody, np.empty(0, int), np.empty(0, int))
     inside, outside, crossed, distinct = (list(each) for each in zip(*parts, strict=True))
     return Moments(
-        _joined(inside),
-        _joined(outside),
+        Side.joined(inside),
+        Side.joined(outside),
         np.concatenate(crossed),
         everybody,
         np.concatenate(distinct),
@@ -203,7 +126,7 @@ def _by_unit(rows: np.ndarray, unit: np.ndarray, eligible: np.ndarray | None) ->
 
 
 def _of_cells(
-    cells: Cells, rows: np.ndarray, unit: np.ndarray, every: np.ndarray
+    cells: Cells, rows: np.ndarray, unit: np.ndarray, every: np.ndarray, terms: tuple[float, ...]
 ) -> tuple[Side, Side, np.ndarray, np.ndarray]:
     """Both sides of the conjunctions of one set of attributes, their cross products, and the units on either side."""
     runs = rows.shape[1] // 3
@@ -230,16 +153,9 @@ def _of_cells(
         whole - added((here[of_unit].any(axis=1) & ~left.any(axis=1)).astype(np.int64)),
         here.sum(axis=0) - added(gone.astype(np.int64)),
     )
-    first = Side(total, xx, *counts)
-    second = Side(every[:, :width].sum(axis=0) - total, ee - xe - xe.transpose(0, 2, 1) + xx, *rest)
+    first = Side(total, xx, *counts, terms)
+    second = Side(every[:, :width].sum(axis=0) - total, ee - xe - xe.transpose(0, 2, 1) + xx, *rest, terms)
     return first, second, xe - xx, np.full(len(cells.items), whole)
-
-
-def _joined(sides: list[Side]) -> Side:
-    return Side(
-        *(np.concatenate([getattr(side, name) for side in sides])
-          for name in ("total", "products", "units", "units_of_runs"))
-    )  # fmt: skip
 
 
 def _kinds(features: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,28 +11,28 @@ import numpy as np
 from evenhand.audit.comparisons import enough_runs
 from evenhand.audit.design import Design
 from evenhand.audit.estimands import Comparison, Estimand, change
-from evenhand.audit.evaluation import Evaluation, Run
-from evenhand.audit.measures import Measure, select
-from evenhand.audit.measures.influence import RateOf
-from evenhand.audit.measures.run_data import BASE
+from evenhand.audit.evaluation import Evaluation
+from evenhand.audit.measures import Measure
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.subgroups.contrasts import ComparisonKind
+from evenhand.audit.subgroups.term_sums import TermSums, term_sums
 from evenhand.audit.trial_records import one_against_several, seed_pairs
 from evenhand.audit.verdicts import pairs
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What each example adds to a rate, or to the change of one between two methods, in each run.
+    """What each example adds to a measure, or to the change of one between two methods, in each run.
 
     Attributes:
         measure: with the direction that follows from the design.
         class_code, class_name: the class against the rest; None for all at once, or with two classes.
-        method, reference: a change is of the method minus the reference; None: the rate of one method.
-        numerator, weight: float [R, J], as of `evenhand.stats.RatioSums`.
+        method, reference: a change is of the method minus the reference; None: the value of one method.
+        numerator, weight: float [R, K·J], see `TermSums`.
         comparisons: what is asked of it.
         single: whether one model is compared with several.
-        second: float [R, J], of a change the numerator of the reference.
+        second: float [R, K·J], of a change whose numerators are differences those of the reference.
+        terms: the coefficients of K ratios whose sum is the value.
     """
 
     measure: Measure
@@ -45,6 +45,22 @@ class Outcome:
     comparisons: tuple[ComparisonKind, ...]
     single: bool = False
     second: np.ndarray | None = None
+    terms: tuple[float, ...] = (1.0,)
+
+    @property
+    def runs(self) -> int:
+        """J."""
+        return self.numerator.shape[1] // len(self.terms)
+
+    @property
+    def proportion(self) -> bool:
+        """Whether a value of one method is a proportion."""
+        return self.measure.proportion and len(self.terms) == 1
+
+    @property
+    def skewed(self) -> bool:
+        """Whether values may have long tails: means of losses and numbers, and not shares of examples."""
+        return not self.measure.proportion and len(self.terms) == 1
 
     @cached_property
     def compared(self) -> Comparison:
@@ -63,13 +79,29 @@ class Outcome:
 
     @cached_property
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numerator and weight of each row in the mean over runs, float [R] each."""
-        return self.numerator.mean(axis=1), self.weight.mean(axis=1)
+        """Numerators and weights of each row in the mean over runs, float [R, K] each."""
+        shape = (len(self.weight), len(self.terms), self.runs)
+        return self.numerator.reshape(shape).mean(axis=2), self.weight.reshape(shape).mean(axis=2)
 
     @cached_property
     def base(self) -> np.ndarray:
         """int [r], the rows that count in some run."""
         return np.flatnonzero((self.weight > 0).any(axis=1))
+
+    @property
+    def sides(self) -> Mapping[str, tuple[np.ndarray, np.ndarray, tuple[float, ...]]] | None:
+        """Of a change what both methods are in `total`, and each by itself: numerators, weights and terms."""
+        if self.reference is None:
+            return None
+        if self.second is not None:
+            first = self.numerator + self.second
+            parts = {"total": first + self.second, "of_method": first, "of_reference": self.second}
+            return {name: (part, self.weight, self.terms) for name, part in parts.items()}
+        if len(self.terms) < 2:
+            return None
+        half, terms = self.numerator.shape[1] // 2, self.terms[: len(self.terms) // 2]
+        sides = [(self.numerator[:, own], self.weight[:, own], terms) for own in (slice(half), slice(half, None))]
+        return {"total": (self.numerator, self.weight, terms * 2), "of_method": sides[0], "of_reference": sides[1]}
 
     def part(self, rows: np.ndarray) -> Outcome:
         """The outcome of some rows, bool [R]; the others count nothing."""
@@ -85,14 +117,8 @@ def tested_rows(evaluation: Evaluation) -> np.ndarray:
     return evaluation.by_content[tested[evaluation.by_content]]
 
 
-def searched_measures(names: Sequence[str]) -> list[Measure]:
-    """The measures of predictions among these that a search is made of: rates that are compared between groups."""
-    chosen = select(names, "predictions")
-    return [measure for measure in chosen if isinstance(measure.influence, RateOf) and measure.gaps and measure.decides]
-
-
-def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design) -> Iterator[Outcome]:
-    """The outcomes of all measures, classes and methods of one evaluation.
+def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design, measures: Sequence[Measure]) -> Iterator[Outcome]:
+    """The outcomes of some measures, of all classes and methods of one evaluation.
 
     Every method is compared with every reference, where their rows could be matched. Gaps of one method are asked for
     where the design asks for them, or there is nothing to compare with.
@@ -101,11 +127,12 @@ def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design) -> Iterato
         reader: the runs.
         rows: int [R], of `tested_rows`.
         design: the study's.
+        measures: that are searched.
     """
     evaluation = reader.evaluation
     references = () if design.paired == "none" else evaluation.design.references
     compared = list(pairs(evaluation.methods, references))
-    for measure in searched_measures(design.measures):
+    for measure in measures:
         measure = measure.given(evaluation.design.favourable)
         classes: Sequence[tuple[int | None, str | None]] = [(None, None)]
         if measure.by_class and not evaluation.binary:
@@ -116,40 +143,28 @@ def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design) -> Iterato
                 planned = seed_pairs(evaluation.seeds(method), evaluation.seeds(reference))[0]
                 runs, _ = reader.pairs(method, reference)
                 if runs and enough_runs(len(runs), len(planned)):
-                    difference, weight, second = _sums(reader, measure, positive, rows, runs)
                     single = one_against_several(evaluation.seeds(method), evaluation.seeds(reference))
                     kinds: tuple[ComparisonKind, ...] = ("change", "gap change")
-                    yield Outcome(measure, code, name, method, reference, difference, weight, kinds, single, second)
+                    made = term_sums(reader, measure, positive, rows, runs)
+                    if made is not None:
+                        yield _outcome(measure, code, name, method, reference, made, kinds, single)
             for method in evaluation.methods if design.gaps or not compared else ():
                 own = [(run,) for run in reader.runs_of(method)]
                 if own and enough_runs(len(own), len(evaluation.seeds(method))):
-                    numerator, weight, _ = _sums(reader, measure, positive, rows, own)
-                    yield Outcome(measure, code, name, method, None, numerator, weight, ("gap",))
+                    made = term_sums(reader, measure, positive, rows, own)
+                    if made is not None:
+                        yield _outcome(measure, code, name, method, None, made, ("gap",), False)
 
 
-def _sums(
-    reader: RunInfluences, measure: Measure, positive: int | None, rows: np.ndarray, runs: Sequence[tuple[Run, ...]]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Numerators and weights, float [R, J], of runs or of pairs of runs on the same examples (first − second).
-
-    Of pairs also the numerators of the second.
-    """
-    assert isinstance(measure.influence, RateOf)
-    rate, population = measure.influence.rate, reader.evaluation.population
-    numerator, weight = np.zeros((2, len(rows), len(runs)))
-    second = None if len(runs[0]) < 2 else np.zeros_like(numerator)
-    places = np.empty(len(population.label), dtype=np.int64)
-    places[rows] = np.arange(len(rows))
-    for run, sides in enumerate(runs):
-        tested = sides[0].rows
-        place = places[tested]
-        label = population.label[tested] == positive
-        kept = {"all": np.ones(len(label), dtype=bool), "positive": label, "negative": ~label}[BASE[rate]]
-        own = population.weight[tested] * kept
-        weight[place, run] = own
-        for sign, side in zip((1, -1), sides, strict=False):
-            counted = own * reader.view(side, positive).outcome(rate)
-            numerator[place, run] += sign * counted
-            if sign < 0 and second is not None:
-                second[place, run] = counted
-    return numerator, weight, second
+def _outcome(
+    measure: Measure,
+    code: int | None,
+    name: str | None,
+    method: str,
+    reference: str | None,
+    made: TermSums,
+    kinds: tuple[ComparisonKind, ...],
+    single: bool,
+) -> Outcome:
+    sums = made.numerator, made.weight
+    return Outcome(measure, code, name, method, reference, *sums, kinds, single, made.second, made.terms)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from evenhand.audit.gate import expected_false_alarms
 from evenhand.audit.results import Results
+from evenhand.audit.strictness import expected_false_alarms
 from evenhand.report.comparison.facts import Facts, compare_facts
 from evenhand.report.comparison.folders import Folder, align_folders
 from evenhand.report.comparison.paired import Pair, paired_comparisons

@@ -1,0 +1,65 @@
+"""Families of verdicts, and the level of each where all are held to one level together (Holm 1979)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from evenhand.records.schemas import MAX_T
+from evenhand.stats.multiplicity import holm
+
+Family = tuple[str | None, str, str]
+"""Setting, split and name."""
+SEARCH: Family = (None, "", "subgroups")
+"""The family of all subgroups that were searched, in all settings and splits: their p-values hold over all of them."""
+
+
+def family_of(row: Mapping[str, Any]) -> Family:
+    """The family of a row of `verdicts`."""
+    return row["setting"], row["split"], row["family"]
+
+
+def families_of(verdicts: pl.DataFrame, findings: pl.DataFrame | None = None) -> dict[Family, float]:
+    """The smallest adjusted p-value of each family that has one.
+
+    Args:
+        verdicts: the table.
+        findings: the table of subgroups, if they were searched: one family. Its smallest p-value is that of "no
+            subgroup fares worse", since it holds over everything that was searched.
+    """
+    smallest: dict[Family, float] = {}
+    for row in verdicts.drop_nulls("p_adjusted").iter_rows(named=True):
+        smallest[family_of(row)] = min(smallest.get(family_of(row), 1.0), row["p_adjusted"])
+    searched = [] if findings is None else findings.filter(selection=MAX_T)["p_adjusted"].drop_nulls().to_list()
+    return smallest | ({SEARCH: min(searched)} if searched else {})
+
+
+def holm_levels(families: Mapping[Family, float], alpha: float) -> dict[Family, float]:
+    """The level at which each family is judged by Holm's procedure; 0 where it is not reached.
+
+    Example:
+        >>> from evenhand.audit.strictness import SEARCH, holm_levels
+        >>> accuracy = ("table", "test", "accuracy")
+        >>> holm_levels({accuracy: 0.04, SEARCH: 0.001}, 0.05)
+        {('table', 'test', 'accuracy'): 0.05, (None, '', 'subgroups'): 0.025}
+    """
+    names = list(families)
+    adjusted = holm(np.array([families[name] for name in names])) if names else np.empty(0)
+    order = sorted(range(len(names)), key=lambda index: families[names[index]])
+    levels = {names[index]: alpha / (len(names) - rank) for rank, index in enumerate(order)}
+    return {name: levels[name] if adjusted[index] <= alpha else 0.0 for index, name in enumerate(names)}
+
+
+def expected_false_alarms(verdicts: pl.DataFrame, alpha: float, searched: bool = False) -> tuple[int, float]:
+    """The number of families of verdicts, and how many of them say `worse` by chance at most where nothing is worse.
+
+    Args:
+        verdicts: the table.
+        alpha: the level of a family.
+        searched: whether subgroups were searched, too: one more family.
+    """
+    families = len(families_of(verdicts.drop_nulls("verdict"))) + searched
+    return families, families * alpha
