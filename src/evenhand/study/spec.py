@@ -155,7 +155,7 @@ class StudySpec(Spec):
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         """Refuse a search of subgroups by measures that are not searched."""
-        with declaring(DECLARING):
+        with declaring(_named({"settings": self.settings})):
             refused = None if self.subgroups is None else refusal(self.measures)
         if refused is not None:
             raise ValueError(refused)
