@@ -42,9 +42,9 @@ PUBLIC = dict(public())
 PAGE = Path(__file__).parents[1] / "docs" / "api-statistics.md"
 
 
-def examples(member: Any, path: str) -> list[doctest.DocTest]:
-    """The examples of an object and of its methods, each with no names but those that it imports."""
-    found = doctest.DocTestFinder().find(member, path, module=import_module(member.__module__), globs={})
+def examples(member: Any, path: str, known: dict[str, Any] | None = None) -> list[doctest.DocTest]:
+    """The examples of an object and of its methods, each with no names but those that it imports, and those given."""
+    found = doctest.DocTestFinder().find(member, path, module=import_module(member.__module__), globs=known or {})
     return [test for test in found if test.examples]
 
 
@@ -53,6 +53,28 @@ def failures(test: doctest.DocTest) -> str:
     report: list[str] = []
     doctest.DocTestRunner(verbose=False).run(test, out=report.append)
     return "".join(report)
+
+
+SOURCE = Path(str(evenhand.__file__)).parent
+WITH_EXAMPLES = sorted(
+    "evenhand." + ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+    for path in SOURCE.rglob("*.py")
+    if path.name != "__init__.py" and ">>> " in path.read_text(encoding="utf-8")
+)
+"""Modules in which some object, public or not, has an example."""
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_of_objects_that_are_not_public_give_what_they_say(name):
+    module, known = import_module(name), set(PUBLIC.values())
+    members = [member for member in vars(module).values() if getattr(member, "__module__", None) == name]
+    tests = [
+        test
+        for member in members
+        if (inspect.isfunction(member) or inspect.isclass(member)) and member not in known
+        for test in examples(member, member.__qualname__, vars(module))
+    ]
+    assert "".join(map(failures, tests)) == ""
 
 
 def test_there_are_as_many_public_names_as_there_should_be():

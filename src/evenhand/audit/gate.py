@@ -126,24 +126,26 @@ def judge(
         >>> import polars as pl
         >>> from evenhand.audit.gate import judge
         >>> from evenhand.audit.policy import Policy
-        >>> right = [1] * 90 + [0] * 10  # of 100 people of either group 90 and 50
-        >>> table = pl.DataFrame({"y": [1] * 200, "guess": right + [1, 0] * 50, "group": ["a"] * 100 + ["b"] * 100})
-        >>> results = evenhand.audit(table, label="y", prediction="guess", groups="group")
+        >>> label = [1] * 100 + [0] * 100
+        >>> guess = [1] * 90 + [0] * 100 + [1] * 10  # right about 90 of 100 people of group a, and about 50 of group b
+        >>> table = {"y": label * 2, "guess": guess + [1, 0] * 100, "group": ["a"] * 200 + ["b"] * 200}
+        >>> results = evenhand.audit(pl.DataFrame(table), label="y", prediction="guess", groups="group")
         >>> judge(results.verdicts, results.estimates, Policy()).passed
         False
     """
     found = _worse_subgroups(findings)
     _check_policy(policy, verdicts, estimates, found)
     given = verdicts.drop_nulls("verdict")
-    if given.is_empty() and not policy.limits and not found:
+    searched = findings if policy.findings == "fail" else None
+    looked = bool(policy.limits) or (searched is not None and len(searched) > 0)
+    if given.is_empty() and not looked:
         raise InputError(
             "nothing was compared, so there is no verdict to pass or fail; give groups, or name a reference method"
         )
-    if given["low"].null_count() == len(given) and not policy.limits and not found:
+    if given["low"].null_count() == len(given) and not looked:
         reasons = given["note"].drop_nulls()
         because = f" ({reasons[0]})" if len(reasons) else ""
         raise InputError(f"none of the {len(given)} comparisons could be judged{because}, so there is nothing to pass")
-    searched = findings if policy.findings == "fail" else None
     families = families_of(given, searched)
     kept = holm_levels(families, alpha) if strict else None
     held = [_of_verdict(row, policy, kept, alpha) for row in given.iter_rows(named=True)]

@@ -49,7 +49,7 @@ class SizeReader:
         >>> study = Study(task="synthetic/posts", model="tiny-bert", methods={"full": {"kind": "full"}}, seeds=1)
         >>> size = SizeReader()(make_plan(study, None).trials[0])
         >>> size.epochs, size.learned.count
-        (3, 1440)
+        (3, 1728)
     """
 
     _shapes: dict[Hashable, ModelShape] = field(default_factory=dict)

@@ -66,8 +66,8 @@ def to_normal(t: np.ndarray, df: np.ndarray) -> np.ndarray:
     Example:
         >>> import numpy as np
         >>> from evenhand.audit.subgroups.contrasts import to_normal
-        >>> to_normal(np.array([2.776]), np.array([4.0])).round(2).tolist()  # the quantile of .975
-        [1.96]
+        >>> to_normal(np.array([2.776]), np.array([4.0])).round(2).tolist()  # for the normal 1.96
+        [1.95]
     """
     return np.sign(t) * (8 * df + 1) / (8 * df + 3) * np.sqrt(df * np.log1p(t * t / df))
 

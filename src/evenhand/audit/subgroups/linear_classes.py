@@ -68,8 +68,8 @@ def rich_subgroup(
         >>> from evenhand.audit.subgroups.linear_classes import rich_subgroup
         >>> groups = np.array([[1, 1], [1, 0], [0, 1], [0, 0]] * 10, dtype=bool)
         >>> found = rich_subgroup(groups, groups.all(axis=1))  # only who is in both is predicted positive
-        >>> found.violation, found.members[:4].tolist(), found.rate  # ¼·|1 − ¼|
-        (0.1875, [True, False, False, False], 1.0)
+        >>> float(round(found.violation, 4)), found.rate_of_all  # ¼·|1 − ¼|, of these and just as well of all others
+        (0.1875, 0.25)
     """
     groups, positive = np.asarray(groups, dtype=bool), np.asarray(positive, dtype=bool)
     if groups.ndim != 2 or positive.shape != groups.shape[:1] or (label is not None and len(label) != len(positive)):
