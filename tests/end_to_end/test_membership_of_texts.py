@@ -85,7 +85,7 @@ def test_membership_that_is_drawn_again_after_training_has_an_area_of_a_half(ran
     """Real models, and a coin for each pair of twins and text: no attack may tell who is a member."""
     _, out = ran
     results = Results.load(out)
-    trials, tokens = results.trials, results.tables["tokens"]
+    trials, tokens = results.trials, results.tokens
     setting = results.design.settings["main"]
     assert setting.membership is not None
     how = setting.membership.model_copy(update={"attack": attack})

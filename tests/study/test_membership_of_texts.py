@@ -62,6 +62,14 @@ def test_trials_of_the_study_score_no_tokens():
     assert roles == {("study", True), ("pool", False)}
 
 
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_prompts_about_training_texts_leave_the_measured_pairs_alone(split):
+    found = planned(seeds=1, prompts={"split": split})
+    for trial in found.trials:
+        held_out = trial.setting.dataset.example[trial.parts.test]
+        assert {name: set(data.example) for name, data in trial.evaluations.items()} == {"test": set(held_out)}
+
+
 def test_the_base_model_is_scored_once_where_the_attack_compares_with_it():
     found = planned(membership={"models": 4, "attack": "reference"})
     (base,) = (trial for trial in found.trials if trial.method == "base")

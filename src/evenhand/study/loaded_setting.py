@@ -289,7 +289,7 @@ class Sample:
         Only classifiers predict validation examples.
         """
         spec = self.setting.spec.prompts
-        if spec is not None:
+        if spec is not None and self.setting.kind == "reviews":
             return {spec.split: self.asked}
         members = {} if self.members is None else {"train": self.members}
         seen = len(self.parts.validation) and self.setting.kind == "classification"
