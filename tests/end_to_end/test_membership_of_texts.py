@@ -18,15 +18,13 @@ ATTACKS = ("loss", "reference", "zlib", "min_k", "min_k_plus_plus", "difficulty"
 @pytest.fixture(scope="module")
 def study():
     """A study that learns few pairs by heart, and hardly at all with privacy."""
-    lora = {"rank": 4, "lr": 1e-2}
     return {
         "task": {"name": "synthetic/instructions", "n": 80, "noise": {"food": 0.5, "music": 0.5}},
         "model": "tiny-llama",
         "methods": {
             "base": {"kind": "base"},
             "full": {"kind": "full", "lr": 3e-3, "epochs": 20},
-            "lora": {"kind": "lora", **lora, "epochs": 8},
-            "private": {"kind": "dp_lora", **lora, "epsilon": 0.5, "epochs": 2},
+            "private": {"kind": "dp_lora", "rank": 4, "lr": 1e-2, "epsilon": 0.5, "epochs": 2},
         },
         "reference": "private",
         "seeds": 0,
@@ -74,7 +72,7 @@ def test_another_attack_needs_no_weights_and_trains_nothing_but_scores_the_base_
     path, out = ran
     for attack in ("min_k_plus_plus", "reference"):
         again = evenhand("run", path, "--out", out, "--set", f"membership.attack={attack}")
-        done = "all 24 trials are complete" if attack != "reference" else "24 of 25 trials are complete"
+        done = "all 16 trials are complete" if attack != "reference" else "16 of 17 trials are complete"
         assert again.returncode == 0 and done in again.stderr, again.stderr
         assert area(Results.load(out), "full")["value"] > 0.6
 

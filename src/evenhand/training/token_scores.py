@@ -12,6 +12,9 @@ from evenhand.training.batches import longest_first_batches
 from evenhand.training.language import PromptedTexts, target_positions
 from evenhand.training.pack import PREDICT_BATCH
 
+TOKENS = 1024
+"""Tokens that are scored at once; several arrays of so many times the vocabulary are in memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class TokenScores:
@@ -46,7 +49,9 @@ def token_scores(
         batch = inputs.batch(rows, device)
         following = batch["input_ids"][:, 1:]
         is_target = target_positions(inputs, rows, following)
-        scores = _scores(model(**batch).logits[:, :-1][is_target].float(), following[is_target])
+        logits, tokens = model(**batch).logits[:, :-1][is_target], following[is_target]
+        parts = [_scores(*part) for part in zip(logits.split(TOKENS), tokens.split(TOKENS), strict=True)]
+        scores = [torch.cat(values) for values in zip(*parts, strict=True)]
         ends = np.cumsum(is_target.sum(1).cpu().numpy())[:-1]
         for kept, values in zip((found.log_probs, found.means, found.deviations), scores, strict=True):
             for row, part in zip(rows, np.split(values.cpu().numpy(), ends), strict=True):
@@ -56,6 +61,7 @@ def token_scores(
 
 def _scores(logits: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return log-probabilities of tokens [m] under logits [m, V], with mean and deviation over the vocabulary, [m]."""
+    logits = logits.float()
     column = tokens[:, None]
     own = logits.gather(1, column)[:, 0]
     # From the log-odds: log-softmax would round probabilities near 1 to 1, and their logarithms to 0.
