@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.design import Design, HarnessDesign, ProbedDesign, SettingDesign
+from evenhand.audit.design import Design, HarnessDesign, MembershipDesign, ProbedDesign, SettingDesign
 from evenhand.audit.record_tables import BY_TRIAL, STORED, RecordTables
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
@@ -122,6 +122,10 @@ def row_of(table: str, trial: str, example: str = "e") -> pl.DataFrame:
         "harness": {"task": "t", "metric": "m", "value": 1.0},
         "probes": {"layer": 0, "target": "label", "correct": True},
         "values": {"split": "test", "name": "response_loss", "value": 1.0},
+        "tokens": {
+            "split": "test",
+            **{name: pl.Series([[0.5]], dtype=pl.List(pl.Float32)) for name in ("means", "deviations", "log_probs")},
+        },
     }
     return records.validate(pl.DataFrame({"trial": trial, "example": example, **values[table]}), table)
 
@@ -135,16 +139,17 @@ def every_kind() -> Results:
             "translate": SettingDesign(kind="translation"),
             "ask": SettingDesign(kind="reviews"),
             "respond": SettingDesign(kind="sft"),
+            "infer": SettingDesign(kind="sft", membership=MembershipDesign()),
             "probe": SettingDesign(harness=HarnessDesign(), probed=ProbedDesign(targets=("label",))),
         }
     )
     trials = pl.DataFrame(
         {
-            "setting": ["classify", "translate", "ask", "respond", "probe", "classify"],
+            "setting": ["classify", "translate", "ask", "respond", "probe", "infer", "classify"],
             "method": "lora",
             "seed": 0,
-            "role": [*["study"] * 5, "tuning"],
-            "trial": ["a", "b", "c", "e", "d", "t"],
+            "role": [*["study"] * 5, "pool", "tuning"],
+            "trial": ["a", "b", "c", "e", "d", "m", "t"],
             "status": "done",
         }
     )
@@ -176,6 +181,7 @@ def test_records_of_every_kind_are_one_file_where_there_are_no_folders_of_trials
 def study_folder(every_kind, tmp_path):
     """A folder whose trials left rows; that of the last setting left some of every table, as of earlier studies."""
     kept = [("predictions", "a"), ("responses", "b"), ("options", "c"), ("values", "e"), ("predictions", "t")]
+    kept += [("values", "m"), ("tokens", "m")]
     for table, trial in [*kept, *((table, "d") for table in BY_TRIAL), ("probes", "a"), ("harness", "t")]:
         records.write(row_of(table, trial), tmp_path / "trials" / trial / f"{table}.parquet", table)
     every_kind.save(tmp_path)
@@ -189,7 +195,8 @@ def test_trials_are_read_for_what_their_settings_ask_for_and_those_of_tuning_for
         "predictions": ["a", "d"],
         "responses": ["b"],
         "options": ["c"],
-        "values": ["e"],
+        "values": ["e", "m"],
+        "tokens": ["m"],
         "harness": ["d"],
         "probes": ["d"],
     }

@@ -28,6 +28,7 @@ from evenhand.metrics import (
     min_k_score,
     reference_score,
     roc_curve,
+    text_confidence,
     tpr_at_fpr,
     tpr_at_fpr_by_group,
     zlib_score,
@@ -509,6 +510,15 @@ def test_the_likelihood_of_a_text_is_that_of_its_mean_token():
 
 def test_zlib_scores_are_per_compressed_byte():
     assert zlib_score(TEXTS, [10, 5, 8, 4]) == pytest.approx([-0.3, -0.1, np.nan, -0.5], nan_ok=True)
+
+
+def test_the_confidence_in_a_text_is_the_log_odds_of_its_geometric_mean():
+    score = np.log([0.5, 0.75, 0.1])
+    assert text_confidence(score) == pytest.approx(np.log([1, 3, 1 / 9]))
+    assert loss_score(text_confidence([-1e-12, -3.0, -40.0])) == pytest.approx([-1e-12, -3.0, -40.0], rel=1e-3)
+    assert text_confidence([0.0]).tolist() == [np.inf]
+    with pytest.raises(InputError, match="at most 0"):
+        text_confidence([0.1])
 
 
 def test_min_k_takes_at_least_one_token():

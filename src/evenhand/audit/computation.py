@@ -33,7 +33,7 @@ def audited_tables(tables: Mapping[str, pl.DataFrame], design: Design) -> dict[s
     complete = {name: records.TABLES[name].empty() for name in (*RECORDS, LOOKS, FINDINGS)} | dict(tables)
     attacks: Mapping[str, Attack] = {}
     if "scores" not in tables and any(setting.membership for setting in design.settings.values()):
-        pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design)
+        pools = attacked(complete["examples"], complete["trials"], complete["predictions"], design, complete["tokens"])
         attacks = pools.settings
         complete |= {"members": pools.members, "scores": pools.scores}
 

@@ -14,6 +14,9 @@ DEFAULT_SUPPORT = 10
 """Groups with fewer resampling units in some seed are shown but left out of max − min and of ratios."""
 
 
+DEFAULT_K = 0.2
+"""The share of a text's tokens, the least likely ones, that Min-K% averages."""
+
 REST, OVERALL = "rest", "overall"
 """What tables call those whom a group is compared with: all others for whom its attribute is defined, and everybody."""
 
@@ -103,21 +106,24 @@ class MembershipDesign(Spec):
     """The membership-inference attack on a setting's models, and its records (`evenhand.audit.membership.pool`).
 
     Attributes:
-        attack: see `evenhand.metrics.attack_pool`; `difficulty` is difficulty calibration.
+        attack: see `evenhand.metrics.attack_pool`; `difficulty` is difficulty calibration. `reference`, `zlib`, `min_k`
+            and `min_k_plus_plus` are scores of texts (`evenhand.audit.membership.texts`).
         mode: of `lira` and `rmia`: compared with models that were and were not trained on an example, or with the
             latter only. With separate shadows it is `offline`.
         variance: of `lira`.
         gamma, a: of `rmia`.
+        k: of `min_k` and `min_k_plus_plus`, the share of a text's tokens.
         shadows: the method whose models every method is compared with; None: each with its own.
         design: `pool`: each model of a pool of complementary pairs is the target in turn; `shadows`: the models of the
             study are the targets, and separate models that saw none of their audited examples are their shadows.
     """
 
-    attack: Literal["loss", "difficulty", "lira", "rmia"] = "lira"
+    attack: Literal["loss", "reference", "zlib", "min_k", "min_k_plus_plus", "difficulty", "lira", "rmia"] = "lira"
     mode: Literal["online", "offline"] = "online"
     variance: Literal["pooled", "shrunk", "per-example", "auto"] = "auto"
     gamma: float = Field(default=1.0, gt=0)
     a: float = Field(default=0.3, ge=0, le=1)
+    k: float = Field(default=DEFAULT_K, gt=0, le=1, exclude_if=lambda value: value == DEFAULT_K)
     shadows: str | None = None
     design: Literal["pool", "shadows"] = "pool"
 

@@ -30,6 +30,11 @@ class StoredTable:
     beside: bool = False
 
 
+def _attacks_texts(setting: SettingDesign) -> bool:
+    """Whether models of a setting write the log-probabilities of tokens for membership inference."""
+    return setting.membership is not None and setting.kind != "classification"
+
+
 STORED: Mapping[str, StoredTable] = {
     table.name: table
     for table in (
@@ -43,6 +48,7 @@ STORED: Mapping[str, StoredTable] = {
         StoredTable("members", optional=True),
         StoredTable("scores", optional=True),
         StoredTable("values", optional=True, left_by=lambda setting: setting.kind == "sft"),
+        StoredTable("tokens", optional=True, left_by=_attacks_texts, beside=True),
         StoredTable("predictions", left_by=lambda setting: setting.kind == "classification"),
         StoredTable("responses", optional=True, left_by=lambda setting: setting.kind == "translation"),
         StoredTable("options", optional=True, left_by=lambda setting: setting.kind == "reviews" or bool(setting.asked)),

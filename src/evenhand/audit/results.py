@@ -143,6 +143,11 @@ class Results:
         return self.tables["values"]
 
     @property
+    def tokens(self) -> pl.DataFrame:
+        """What language models of a pool say of each token of a text; empty where no membership was audited so."""
+        return self.tables["tokens"]
+
+    @property
     def members(self) -> pl.DataFrame:
         """Membership of examples in trials' training sets; empty where membership was not audited."""
         return self.tables["members"]

@@ -72,10 +72,10 @@ class ConversationSpec(DataSpec):
     def training_examples(
         self, dataset: Dataset, index: np.ndarray, options: Mapping[str, Any], seed: int
     ) -> TrainingConversations:
-        """Return the conversations at `index`. Raises InputError: `data:` has no options for conversations."""
+        """Return the conversations at `index`. Raises InputError: `data:` has an option beside `repeat`."""
         assert isinstance(dataset, Conversations)
         if options:
-            raise InputError(f'data: {dataset.name} has no option "{next(iter(options))}"; leave data out')
+            raise InputError(f'data: {dataset.name} has no option "{next(iter(options))}"; it has: repeat')
         labels = np.zeros(len(index), dtype=np.int64)
         inputs, targets = (pick(list(texts), index) for texts in (dataset.inputs, dataset.targets))
         return TrainingConversations(inputs, labels, targets, dataset.template)

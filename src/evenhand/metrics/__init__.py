@@ -47,7 +47,13 @@ from evenhand.metrics.membership.roc import (
     tpr_at_fpr,
     tpr_at_fpr_by_group,
 )
-from evenhand.metrics.membership.texts import likelihood_score, min_k_plus_plus_score, min_k_score, zlib_score
+from evenhand.metrics.membership.texts import (
+    likelihood_score,
+    min_k_plus_plus_score,
+    min_k_score,
+    text_confidence,
+    zlib_score,
+)
 from evenhand.metrics.options.debiasing import SlotCorrected, contextual_calibration, permutation_average, pride
 from evenhand.metrics.options.scores import (
     EqualGuessing,
@@ -239,6 +245,7 @@ __all__ = [
     "stereotype_outcomes",
     "stereotype_shares",
     "subgroup_auc",
+    "text_confidence",
     "tpr_at_fpr",
     "tpr_at_fpr_by_group",
     "true_negative_rate",

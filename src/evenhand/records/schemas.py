@@ -189,14 +189,15 @@ TABLES: dict[str, Table] = {
             "tokens",
             {
                 "trial": _TEXT,
-                "step": _INT,
+                "split": _TEXT,
                 "example": _TEXT,
+                "step": _INT,
                 "log_probs": pl.List(pl.Float32),
                 "means": pl.List(pl.Float32),
                 "deviations": pl.List(pl.Float32),
             },
             nullable="step",
-            key="trial step example",
+            key="trial split example step",
         ),
         _table(
             "values",

@@ -22,6 +22,8 @@ from evenhand.report.wording import (
     title,
 )
 
+ACCURACY = "membership_train_accuracy"
+
 
 def membership_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str, str, list[Grid]]]:
     """Tables of membership inference by group and method, as (setting, split, tables).
@@ -51,10 +53,11 @@ def membership_grids(estimates: pl.DataFrame, design: Design) -> list[tuple[str,
 def _losses(rows: pl.DataFrame, methods: list[str]) -> Iterator[Grid]:
     """The table of losses and accuracies on members and non-members, with their gaps.
 
-    Yields nothing where no loss is known.
+    Texts have no accuracy, and its columns are left out. Yields nothing where no loss is known.
     """
     cells = []
-    shown = shown_in("losses")
+    known_measures = set(rows["measure"])
+    shown = [measure for measure in shown_in("losses") if measure.name in known_measures]
     for part in rows.partition_by("attribute", "group", maintain_order=True):
         by_method: dict[str, dict[str, Row]] = {}
         for row in part.iter_rows(named=True):
@@ -67,7 +70,8 @@ def _losses(rows: pl.DataFrame, methods: list[str]) -> Iterator[Grid]:
                 cells.append([place(part.row(0, named=True)), method, *values, f"{examples:,}"])
     if cells:
         head = ["", "method", *(measure.display.heading for measure in shown), "examples"]
-        yield Grid("loss and accuracy on members (train) and non-members (test)", head, cells)
+        what = "loss and accuracy" if ACCURACY in known_measures else "loss"
+        yield Grid(f"{what} on members (train) and non-members (test)", head, cells)
 
 
 def _measured(row: Row | None, signed: bool) -> str:

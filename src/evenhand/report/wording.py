@@ -11,6 +11,7 @@ import polars as pl
 from evenhand.audit.design import OVERALL, REST, Design
 from evenhand.audit.measures import Kind, Measure, known, of_kind
 from evenhand.audit.measures.measure import unknown_measure
+from evenhand.audit.membership.attack import BASE
 from evenhand.records import VERDICTS
 from evenhand.records.probes import LAST, named
 
@@ -275,6 +276,7 @@ def trained(trials: pl.DataFrame) -> list[str]:
 
     Methods with one run each are models: `2 models`. Where methods differ in their seeds: `1 to 5 seeds`.
     """
+    trials = trials.filter(pl.col("subset").ne_missing(pl.lit(BASE)))  # what an attack compares with is no result
     audited = trials.filter(pl.col("role") != "tuning")
     if one_run_each(trials):
         return [f"{len(audited)} model{'' if len(audited) == 1 else 's'}"]

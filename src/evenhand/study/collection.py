@@ -23,6 +23,7 @@ from evenhand.study.selection import candidate_score, is_chosen, selection_notes
 from evenhand.study.store import HARNESS, Store
 from evenhand.study.trial_runner import matching_target
 from evenhand.tasks import TABLE
+from evenhand.tasks.trial_tokens import TOKENS
 
 _OUTCOME = (
     "train_loss",
@@ -141,6 +142,7 @@ def _frames_by_table(plan: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
             TABLE[trial.kind]: True,
             HARNESS: _is_scored(trial, store),
             "probes": trial.probing is not None,
+            TOKENS: trial.scoring is not None,
         }
         for table in BY_TRIAL:
             path = store.folder(trial.hash) / f"{table}.parquet"
@@ -148,7 +150,8 @@ def _frames_by_table(plan: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
                 continue
             frame = records.read(path, table)
             if "split" in frame.columns:
-                frame = frame.filter(pl.col("split").is_in(list(trial.evaluations)))
+                wanted_splits = trial.scoring.keys if table == TOKENS and trial.scoring else trial.evaluations
+                frame = frame.filter(pl.col("split").is_in(list(wanted_splits)))
             frames[table].append(frame)
     return frames
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from evenhand.audit.membership.attack import BASE
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.groups import hash_of_groups
 from evenhand.data.splits import Split
@@ -23,6 +24,7 @@ from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
 from evenhand.tasks.probing import Probing
 from evenhand.tasks.prompts.users_texts import Questioning
+from evenhand.tasks.trial_tokens import TokenScoring
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Trial:
         benchmarks: benchmarks on which it is scored; only for trials of the study.
         probing: targets that its representations are probed for; None: none.
         questioning: for pairs, the texts that prompts are about; None: none, or the task's own reviews.
+        scoring: for language models of a pool, the texts whose tokens they score; None: none.
         source: for a trial that is not trained, the trained trial from whose predictions its own are made.
     """
 
@@ -72,6 +75,7 @@ class Trial:
     benchmarks: Benchmarks | None = field(default=None, repr=False)
     probing: Probing | None = field(default=None, repr=False)
     questioning: Questioning | None = field(default=None, repr=False)
+    scoring: TokenScoring | None = field(default=None, repr=False)
     source: Trial | None = field(default=None, repr=False)
 
     @cached_property
@@ -113,6 +117,8 @@ class Trial:
         """The trial's name in messages; the only setting of a study is not named."""
         setting = "" if self.setting.name == MAIN else f"{self.setting.name} · "
         tried = "" if self.candidate is None else f" · {self.candidate}"
+        if self.subset == BASE:
+            return f"{setting}{self.method} · the base model of the pool"
         if self.subset == POOL:
             return f"{setting}{self.method} · model {self.seed} of the pool"
         if self.subset is not None:
@@ -175,6 +181,9 @@ def _twins(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[
         for trial, twin in zip(*pair, strict=True):
             yield replace(trial, subset=POOL, pair=twin.hash)
             yield replace(twin, subset=POOL, pair=trial.hash)
+    if pool.spec.attack == "reference":
+        base = next(method for method, spec in settled.items() if spec.method(method).kind == "base")
+        yield replace(_trial(prepared, settled[base], base, 0, pool.base_sample()), subset=BASE, keep="none")
 
 
 def _shadows(prepared: LoadedSetting, settled: Mapping[str, Setting]) -> Iterator[Trial]:
@@ -257,6 +266,7 @@ def _trial(
         match=match,
         probing=sample.probing,
         questioning=sample.questioning,
+        scoring=sample.scoring,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,12 +28,16 @@ from evenhand.study.prompts_spec import prompts_hash
 from evenhand.study.setting import Setting
 from evenhand.tasks import Kind, kind_of
 from evenhand.tasks.prompts.users_texts import Questioning, users_texts
+from evenhand.tasks.trial_tokens import TokenScoring
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
     from evenhand.tasks.harness.loading import Benchmarks
     from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.prompt import ReviewPrompt
+
+REPEATS = ("classification", "sft")
+"""The kinds of tasks whose training examples `data: {repeat: …}` repeats."""
 
 _NO_LABEL = np.zeros(1, dtype=np.int64)
 
@@ -83,6 +88,8 @@ class LoadedDataset:
             columns["label"] = pl.Series([None] * len(dataset), dtype=pl.Int64)
         if isinstance(dataset, Pairs):
             columns["references"] = pl.Series([[target] for target in dataset.targets], dtype=records.LISTS)
+        if isinstance(dataset, Conversations):
+            columns["zlib_bytes"] = [len(zlib.compress(target.encode())) for target in dataset.targets]
         for name, attribute in dataset.attributes.items():
             columns[records.ATTRIBUTE + name] = pl.Series(attribute.lists(), dtype=records.LISTS)
         return pl.DataFrame(columns)
@@ -143,6 +150,12 @@ class LoadedSetting:
         from evenhand.tasks.sft import template_of
 
         return template_of(self.base, self.dataset)
+
+    @property
+    def copies(self) -> dict[str, int]:
+        """How often canaries are in a training set, by ATTRIBUTE=GROUP; empty without canaries."""
+        spec = self.spec.membership
+        return {} if spec is None or spec.canaries is None else spec.canaries.copies_by_group()
 
     @property
     def stated(self) -> bool:
@@ -209,8 +222,16 @@ class LoadedSetting:
             asked=None if spec.prompts is None else spec.prompts.audited(),
             harness=audited_harness(self.benchmarks),
             probed=None if spec.probing is None else spec.probing.audited(self.base, self.kind),
-            notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *noted),
+            notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *noted, *self._membership_notes()),
         )
+
+    def _membership_notes(self) -> list[str]:
+        """Return a note on what an attack on language models reads, and whom it counts as everyone."""
+        spec = self.spec.membership
+        if spec is None or self.kind == "classification":
+            return []
+        counted = "" if spec.canaries is None else "; everyone counts canaries, too, and canary = none does not"
+        return [f"Membership is inferred from the tokens of responses (attack: {spec.attack}){counted}"]
 
     def _split_notes(self) -> list[str]:
         """Return notes on what the splits left out, once for all seeds."""
@@ -231,12 +252,14 @@ class Sample:
         parts: the examples for training, validation and test.
         members: training examples that are also predicted, as `train`, because their membership is audited.
         extra: whether the further test sets are predicted.
+        scored: of a language model of a pool, the positions of the texts whose tokens it scores, by `split`.
     """
 
     setting: LoadedSetting
     parts: Split
     members: np.ndarray | None = None
     extra: bool = True
+    scored: Mapping[str, np.ndarray] | None = None
     _altered: dict[tuple[int, str], tuple[TrainingExamples, str]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -266,7 +289,7 @@ class Sample:
         Only classifiers predict validation examples.
         """
         spec = self.setting.spec.prompts
-        if spec is not None:
+        if spec is not None and self.setting.kind == "reviews":
             return {spec.split: self.asked}
         members = {} if self.members is None else {"train": self.members}
         seen = len(self.parts.validation) and self.setting.kind == "classification"
@@ -309,6 +332,17 @@ class Sample:
         return Questioning(users_texts(conversations), f"{setting.loaded.fingerprint(index)}-{asked}")
 
     @cached_property
+    def scoring(self) -> TokenScoring | None:
+        """The texts whose tokens the sample's models score; None for classifiers and outside of a pool."""
+        if self.scored is None:
+            return None
+        loaded = self.setting.loaded
+        texts = {name: loaded.dataset.take(index) for name, index in self.scored.items()}
+        # The hash of contents, too: ids and prompts stay where responses change.
+        keys = {name: f"{loaded.fingerprint(each)}-{loaded.contents(each)}" for name, each in self.scored.items()}
+        return TokenScoring(texts, keys)
+
+    @cached_property
     def contents(self) -> tuple[str, str]:
         """The hashes of the training examples, unless `data:` alters them, and of the validation examples."""
         return self.setting.loaded.contents(self.parts.train), self.setting.loaded.contents(self.parts.validation)
@@ -318,15 +352,18 @@ class Sample:
         key = seed, json.dumps(dict(options), sort_keys=True)
         if key not in self._altered:
             setting = self.setting
-            classified = setting.kind == "classification"
-            others = {name: value for name, value in options.items() if name != "repeat" or not classified}
+            classified, repeats = setting.kind == "classification", setting.kind in REPEATS
+            others = {name: value for name, value in options.items() if name != "repeat" or not repeats}
             examples = setting.data.training_examples(setting.dataset, self.parts.train, others, seed)
             if classified and len(examples) == len(self.parts.train):
                 groups = {name: each.take(self.parts.train) for name, each in setting.dataset.attributes.items()}
                 examples = replace(examples, attributes=groups)
-            if classified and "repeat" in options:
-                examples = repeat_groups(examples, setting.dataset, self.parts.train, options["repeat"])
-            contents = _contents(examples) if options else self.contents[0]
+            repeated: Any = options.get("repeat", {}) if repeats else {}
+            if setting.copies and isinstance(repeated, Mapping):
+                repeated = {**setting.copies, **repeated}
+            if repeated:
+                examples = repeat_groups(examples, setting.dataset, self.parts.train, repeated)
+            contents = _contents(examples) if options or repeated else self.contents[0]
             self._altered[key] = examples, contents
         return self._altered[key]
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from evenhand.tasks.harness.loading import Benchmarks
 
 
+LEAST_TOKENS = 2
+"""The fewest tokens of a response whose membership is audited."""
+
+
 def read_data(spec: DataSpec, folder: Path | None) -> Dataset:
     """Return a data set as its own `load` reads it."""
     return spec.load(folder)
@@ -100,6 +104,9 @@ def _loaded_setting(
     prompts = () if setting.prompts is None else setting.prompts.asked(data)
     # Data first: a wrong column is refused before libraries that take seconds are imported for the model.
     loaded = load(spec)
+    membership = setting.membership
+    if membership is not None and membership.canaries is not None and not loaded.dataset.stated:
+        loaded = LoadedDataset(membership.canaries.added(loaded.dataset, membership.seed), loaded.labelled)
     others = {}
     for other, task in setting.evaluate.items():
         others[other] = LoadedDataset(_renamed(_tested_part(parse_task(task)[1], load), other))
@@ -137,7 +144,7 @@ def _loaded_setting(
 
         try:
             trained = [(setting.method(name), setting.training(name).max_length) for name in setting.methods]
-            check(base, loaded.dataset, trained)
+            check(base, loaded.dataset, trained, 1 if setting.membership is None else LEAST_TOKENS)
         except InputError as error:
             raise InputError(f"{error}" if name == MAIN else f"settings.{name}: {error}") from None
     if setting.probing is not None:

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from evenhand.data.canaries import CANARY, NO_CANARY
 from evenhand.data.dataset import Attribute
 from evenhand.data.pools import first_half, pool_examples, pool_groups
 from evenhand.data.splits import Split, Units, draw_limited
@@ -47,14 +48,22 @@ class MembershipPool:
 
     @cached_property
     def index(self) -> np.ndarray:
-        """Positions of the pool's examples in the data set. Raises InputError if they have fewer than two labels."""
+        """Positions of the pool's examples in the data set, canaries last.
+
+        Raises InputError if classes are learned and the examples have fewer than two labels.
+        """
         data, spec = self.setting.dataset, self.spec
-        index = np.arange(len(data))
+        canaries = np.zeros(len(data), dtype=bool)
+        if spec.canaries is not None:
+            canaries = ~data.group_mask(CANARY, NO_CANARY)
+        index = np.flatnonzero(~canaries)
         if self.groups is not None:
             index = pool_examples(data, *self.groups, spec.per_group, spec.seed)
+            index = index[~canaries[index]]
         if spec.examples is not None and spec.examples < len(index):
             index = draw_limited(data, Units.of(data), index, spec.examples, generator(spec.seed, "pool", "limit"))
-        if len(np.unique(data.labels[index])) < 2:
+        index = np.concatenate([index, np.flatnonzero(canaries)])
+        if self.setting.kind == "classification" and len(np.unique(data.labels[index])) < 2:
             raise InputError(f"membership: the pool's {len(index)} examples have one label; two or more are needed")
         return index
 
@@ -74,7 +83,15 @@ class MembershipPool:
         first = first_half(self.setting.dataset, self.index, self.spec.seed, number // 2)
         in_half = first if number % 2 == 0 else ~first
         members, others = self.index[in_half], self.index[~in_half]
-        return Sample(self.setting, Split(members, NO_EXAMPLES, others), members, extra=False)
+        parts = Split(members, NO_EXAMPLES, others)
+        if self.setting.kind == "classification":
+            return Sample(self.setting, parts, members, extra=False)
+        return Sample(self.setting, parts, extra=False, scored={"train": members, "test": others})
+
+    def base_sample(self) -> Sample:
+        """Return the sample of the base model, which learns nothing and scores every text as `test`."""
+        parts = Split(self.index, NO_EXAMPLES, self.index)
+        return Sample(self.setting, parts, extra=False, scored={"test": self.index})
 
     @property
     def fingerprint(self) -> str:

@@ -257,11 +257,18 @@ def _joined(first: Trial, second: Trial) -> Trial:
             f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and ask it "
             "different prompts; keep these settings in studies of their own"
         )
+    scored = [each.scoring for each in (first, second) if each.scoring is not None]
+    if len({tuple(sorted(each.keys.items())) for each in scored}) > 1:
+        raise InputError(
+            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
+            "pools differ; keep these settings in studies of their own"
+        )
     return replace(
         first,
         benchmarks=asked[0] if asked else None,
         probing=first.probing or second.probing,
         questioning=first.questioning or second.questioning,
+        scoring=scored[0] if scored else None,
         keep=max(first.keep, second.keep, key=KEEP.index),
         evaluations={**first.evaluations, **second.evaluations},
         fingerprints={**first.fingerprints, **second.fingerprints},

@@ -216,7 +216,7 @@ class Setting(Spec):
         """Refuse membership inference, probing or a lack of seeds that leaves nothing to audit."""
         if self.membership is not None:
             methods = {name: self.method(name) for name in self.methods}
-            self.membership.check(self.task["name"], methods, self.tuning, self.match)
+            self.membership.check(self.task["name"], methods, self.seeds, self.tuning, self.match)
         if self.probing is not None:
             self.probing.check(self.task["name"], self.methods, self.seeds)
         if not self.seeds and (self.membership is None or self.membership.design == "shadows"):

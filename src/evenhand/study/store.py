@@ -30,6 +30,7 @@ from evenhand.study.setting import Setting
 from evenhand.study.spec import Continuation, StudySpec
 from evenhand.study.study_file import read_study_file
 from evenhand.tasks import TABLE
+from evenhand.tasks.trial_tokens import TOKENS
 
 WRITTEN = frozenset({"identity", "environment", "status", "reason"})
 """Keys that `trial.json` has for every trial."""
@@ -169,7 +170,8 @@ class Store:
             return False
         if kept["status"] == "failed":
             return True
-        return self.predicted(trial) and self.scored(trial) and self.probed(trial) and self.questioned(trial)
+        wanted = (self.predicted, self.scored, self.probed, self.questioned, self.tokens_scored)
+        return all(is_there(trial) for is_there in wanted)
 
     def predicted(self, trial: Trial) -> bool:
         """Return whether the trial's table has rows for all examples that the study requires."""
@@ -194,6 +196,11 @@ class Store:
         """Return whether the answers of a trial of pairs to prompts are on disk, if the study asks any."""
         wanted = trial.questioning
         return wanted is None or self.covered(trial.hash, "options").get("test") == wanted.key
+
+    def tokens_scored(self, trial: Trial) -> bool:
+        """Return whether the scores of tokens are on disk for all texts that the study requires, if it needs any."""
+        covered = {} if trial.scoring is None else self.covered(trial.hash, TOKENS)
+        return trial.scoring is None or all(covered.get(name) == key for name, key in trial.scoring.keys.items())
 
     def chosen(self, what: Chosen) -> dict[str, int]:
         """Return the pack sizes, or the numbers of threads, that timing chose here, by the key that trials share."""

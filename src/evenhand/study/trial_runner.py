@@ -23,6 +23,7 @@ from evenhand.study.time_limit import time_limit
 from evenhand.tasks import trainer
 from evenhand.tasks.trial_options import write_options
 from evenhand.tasks.trial_probes import write_probes
+from evenhand.tasks.trial_tokens import write_tokens
 from evenhand.tasks.work import Job, Work
 from evenhand.tasks.workers import train_in_all_processes
 from evenhand.training import launch
@@ -176,7 +177,8 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
             return False
         store.write_predictions(folder, trial, rows)
     scored, probed, questioned = store.scored(trial), store.probed(trial), store.questioned(trial)
-    if scored and probed and questioned:
+    tokens = store.tokens_scored(trial)
+    if scored and probed and questioned and tokens:
         return True
     model = trains.kept_model(work, folder)
     if model is None:
@@ -187,6 +189,8 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
         write_probes(work, model, folder)
     if not questioned:
         write_options(work, model, folder)
+    if not tokens:
+        write_tokens(work, model, folder)
     return True
 
 
@@ -206,6 +210,7 @@ def work_of(trial: Trial) -> Work:
         content_free=() if asked is None else asked.content_free,
         questioning=trial.questioning,
         probing=trial.probing,
+        scoring=trial.scoring,
         trial=trial.hash,
     )
 
@@ -243,15 +248,16 @@ def _train_pack_or_fail(
 
 
 def _job(trial: Trial, folder: Path, store: Store) -> Job:
-    """Return the job of a trial, with the benchmarks and probes that follow its training."""
+    """Return the job of a trial, with the benchmarks, probes and scores that follow its training."""
     work = work_of(trial)
 
     def afterwards(model: nn.Module) -> None:
-        """Score, probe and question the trained model."""
+        """Score, probe and question the trained model, and score the tokens of texts."""
         if trial.benchmarks is not None:
             _score(trial, model, folder, store)
         write_probes(work, model, folder)
         write_options(work, model, folder)
+        write_tokens(work, model, folder)
 
     return Job(work, folder, trial.evaluations, trial.keep, afterwards)
 

@@ -65,16 +65,19 @@ def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExa
     return encode_conversations(tokenizer, examples.inputs, examples.targets, examples.template, longest)
 
 
-def check(base: BaseModel, conversations: Conversations, methods: Iterable[tuple[Method, int]]) -> None:
+def check(
+    base: BaseModel, conversations: Conversations, methods: Iterable[tuple[Method, int]], least_tokens: int = 1
+) -> None:
     """Check, before anything is trained, that all conversations fit the tokenizer and the context.
 
     Args:
         base: the base model.
         conversations: for training and tests.
         methods: each method of the study with its `train.max_length`, at least one.
+        least_tokens: fewest tokens of a response, with what the template writes behind it.
 
     Raises:
-        InputError: as `encode_conversations`, for the method that leaves least room.
+        InputError: as `encode_conversations`, for the method that leaves least room; a shorter response.
     """
     from evenhand.models.load import shared_tokenizer
     from evenhand.training.conversations import encode_conversations
@@ -88,12 +91,21 @@ def check(base: BaseModel, conversations: Conversations, methods: Iterable[tuple
     if method is None:
         return
     try:
-        encode_conversations(tokenizer, conversations.inputs, conversations.targets, conversations.template, least)
+        encoded = encode_conversations(
+            tokenizer, conversations.inputs, conversations.targets, conversations.template, least
+        )
     except InputError as error:
         tokens = method.virtual_tokens
         raise InputError(
             f"beside {tokens} virtual tokens of {method.kind}, {error}" if tokens else f"{error}"
         ) from None
+    if len(encoded.counts) and encoded.counts.min() < least_tokens:
+        short = encoded.counts < least_tokens
+        raise InputError(
+            f"membership: the response of the example {str(conversations.example[short.argmax()])!r} has "
+            f"{encoded.counts.min()} token ({int(short.sum()):,} such responses), and {least_tokens} are needed to "
+            "score a text; leave out such pairs"
+        )
 
 
 def template_of(base: BaseModel, conversations: Conversations) -> str:

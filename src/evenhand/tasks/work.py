@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.prompt import ReviewPrompt
     from evenhand.tasks.prompts.users_texts import Questioning
+    from evenhand.tasks.trial_tokens import TokenScoring
     from evenhand.training.checkpoints import MatchTarget
 
 Keep = Literal["adapters", "weights", "none"]
@@ -53,7 +54,8 @@ class Work:
         content_free: texts without content, about which the prompts are asked, too.
         questioning: for a trial of pairs, the texts that the prompts are about; None: none.
         probing: the probing after training; None: none.
-        trial: hash of the trial, which identifies it in the table `probes`.
+        scoring: the texts whose tokens are scored after training, for membership inference; None: none.
+        trial: hash of the trial, which identifies it in the tables that follow training.
     """
 
     base: BaseModel
@@ -69,6 +71,7 @@ class Work:
     content_free: tuple[str, ...] = ()
     questioning: Questioning | None = None
     probing: Probing | None = None
+    scoring: TokenScoring | None = None
     trial: str = ""
 
 

@@ -196,7 +196,7 @@ def target_log_probs(
     """
     batch = inputs.batch(rows, device, length)
     following = batch["input_ids"][:, 1:]
-    is_target = _targets(inputs, rows, following)
+    is_target = target_positions(inputs, rows, following)
     if packing:
         packed = pack_texts(inputs, rows)
         starts = torch.from_numpy(packed.starts).to(device)[:, None]
@@ -312,7 +312,7 @@ def response_scores(
         chosen = rows[places]
         batch = inputs.batch(chosen, device)
         following = batch["input_ids"][:, 1:]
-        is_target = _targets(inputs, chosen, following)
+        is_target = target_positions(inputs, chosen, following)
         logits = module(**batch).logits[:, :-1][is_target].float()
         losses = torch.zeros(is_target.shape, device=device)
         losses[is_target] = nn.functional.cross_entropy(logits, following[is_target], reduction="none")
@@ -325,7 +325,7 @@ def response_scores(
     return scores
 
 
-def _targets(inputs: PromptedTexts, rows: np.ndarray, following: torch.Tensor) -> torch.Tensor:
+def target_positions(inputs: PromptedTexts, rows: np.ndarray, following: torch.Tensor) -> torch.Tensor:
     """Return which of the tokens from the second on belong to targets, bool of the shape of `following`."""
     position = torch.arange(1, following.shape[1] + 1, device=following.device)
     begins, ends = (

@@ -24,7 +24,7 @@ from evenhand.audit.evaluation import Groups, groups_of, unit_codes
 from evenhand.audit.kinds.membership_evidence import membership_evidence
 from evenhand.audit.kinds.membership_gaps import LeakGap, gap_change_evidence, gap_evidence
 from evenhand.audit.measures import Kind, Measure
-from evenhand.audit.measures.membership import CorrelationOf, LeakOf, RangeOf
+from evenhand.audit.measures.membership import CorrelationOf, LeakOf, LossOf, RangeOf
 from evenhand.audit.membership.group_gaps import DRAWS, FEW_GROUPS, RATES, eligible, largest_gap, permuted
 from evenhand.audit.membership.leakage import Leak, Targets, by_unit
 from evenhand.audit.membership.pool import Attack
@@ -118,7 +118,7 @@ class MembershipReading:
                 value, note, n = influence(targets, self.masks(estimand.subset.attribute), self.design.support)
                 yield None, Estimate(None if math.isnan(value) else value, None, None, n, (note,))
             return
-        if isinstance(influence, LeakOf) and influence.of_losses and targets.loss is None:
+        if isinstance(influence, LossOf) and getattr(targets, influence.of) is None:
             return
         runs: dict[int | None, Targets] = {seed: targets.take([seed]) for seed in targets.seeds}
         runs[None] = targets

@@ -26,12 +26,10 @@ class LeakOf(ABC):
 
     Attributes:
         thresholded: whether it has a threshold, set by a group's own non-members or by everybody's.
-        of_losses: whether it needs the models' losses, which a table of scores lacks.
         chance: the value that guessing has; an interval below it gets a note.
     """
 
     thresholded: bool = False
-    of_losses: bool = False
     chance: float | None = None
 
     def __call__(self, targets: Targets, rows: RowMask, threshold_rows: RowMask) -> Leak:
@@ -94,14 +92,13 @@ class TprAt(LeakOf):
 
 @dataclass(frozen=True)
 class LossOf(LeakOf):
-    """Computes a mean over members, over non-members, or their difference.
+    """Computes a mean over members, over non-members, or their difference, of what a table of scores lacks.
 
     Attributes:
         of: the cross-entropy, or whether the label was predicted.
         weights: of the mean over members, and of that over non-members.
     """
 
-    of_losses: bool = True
     of: Literal["loss", "correct"] = "loss"
     weights: tuple[int, int] = (1, 0)
 

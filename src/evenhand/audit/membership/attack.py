@@ -13,7 +13,14 @@ from evenhand.audit.design import MembershipDesign
 from evenhand.metrics import attack_pool, attack_without_each_pair
 from evenhand.metrics.membership.lira import LEAST_MODELS
 
-LEAST_POOL: Mapping[str, int] = {"loss": 2, "difficulty": 4, "rmia": 4, "lira": 2 * (LEAST_MODELS + 1)}
+TEXT_SCORES = ("reference", "zlib", "min_k", "min_k_plus_plus")
+"""The attacks that are scores of texts, for which no other model of the pool is needed."""
+ALONE = ("loss", *TEXT_SCORES)
+"""The attacks whose scores depend on no other model of the pool."""
+BASE = "base"
+"""The `subset` of the base model of a pool in the table `trials`."""
+
+LEAST_POOL: Mapping[str, int] = {**dict.fromkeys(ALONE, 2), "difficulty": 4, "rmia": 4, "lira": 2 * (LEAST_MODELS + 1)}
 """The number of models that a pool needs for an attack."""
 LEAST_SHADOWS: Mapping[str, int] = {"loss": 0, "difficulty": 1, "rmia": 1, "lira": LEAST_MODELS}
 """The number of separate shadows that an attack needs for each example."""
@@ -26,7 +33,7 @@ class Pool:
     """The models of one method's pool and what they are compared with.
 
     Attributes:
-        phi: float [N, m], confidence in the label, of the pool's m examples.
+        phi: float [N, m], confidence in the label, of the pool's m examples; for an attack of `TEXT_SCORES` the score.
         member: bool [N, m], which model was trained on which example.
         pairs: int [N], the index of each model's twin.
         columns: int [m], the examples' places among the setting's.
@@ -65,13 +72,15 @@ class Pool:
         Raises:
             InputError: twins that are not complementary, confidences that are not finite, or too few models.
         """
+        if self.design.attack in TEXT_SCORES:
+            return self._spread(self.phi)
         return self._spread(attack_pool(self.phi, self.member, self.pairs, **self._options))
 
     @cached_property
     def without(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         """The remaining models, int [N − 2], and their scores, float32 [N − 2, n], without each pair in turn.
 
-        In the order of the pairs' first models. Empty where scores depend on no other model (`loss`), or where there
+        In the order of the pairs' first models. Empty where scores depend on no other model (`ALONE`), or where there
         are too few pairs to omit one: then the variance over models is that of the influences alone.
         """
         if not self.jackknifed:
@@ -83,7 +92,7 @@ class Pool:
     @property
     def jackknifed(self) -> bool:
         """Whether pairs of models can be left out, and whether scores depend on them."""
-        return self.design.attack != "loss" and len(self.pairs) // 2 >= LEAST_PAIRS
+        return self.design.attack not in ALONE and len(self.pairs) // 2 >= LEAST_PAIRS
 
     @property
     def _options(self) -> dict[str, Any]:

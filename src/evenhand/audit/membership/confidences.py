@@ -21,21 +21,24 @@ class Answers:
     """The predictions of T models for n examples; 0 or False where a model has no prediction.
 
     Attributes:
-        phi: float [T, n], confidence in the label.
-        correct: bool [T, n], whether the label was predicted.
+        phi: float [T, n], confidence in the label, or what an attack reads of texts in its place.
+        correct: bool [T, n], whether the label was predicted; None of texts.
         member: bool [T, n], whether the model was trained on the example.
         known: bool [T, n], where there is a prediction.
+        loss: float [T, n], where it does not follow from `phi` as that of a label does.
     """
 
     phi: np.ndarray
-    correct: np.ndarray
+    correct: np.ndarray | None
     member: np.ndarray
     known: np.ndarray
+    loss: np.ndarray | None = None
 
     def take(self, models: Sequence[int] | np.ndarray) -> Answers:
         """The predictions of some of the models."""
         selected = np.asarray(models, dtype=int)
-        return Answers(self.phi[selected], self.correct[selected], self.member[selected], self.known[selected])
+        correct, loss = (None if part is None else part[selected] for part in (self.correct, self.loss))
+        return Answers(self.phi[selected], correct, self.member[selected], self.known[selected], loss)
 
 
 def answers_of(examples: pl.DataFrame, trials: Sequence[str], predictions: pl.DataFrame, where: str) -> Answers | None:

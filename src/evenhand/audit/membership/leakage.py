@@ -40,8 +40,8 @@ class Targets:
         notes: caveats that apply to all of them.
         absent: why there is no model, where there is none.
         pool: the pool that the scores come from, if all of its models are here.
-        loss: float [T, n], cross-entropy of the label where it is known.
-        correct: bool [T, n], whether the label was predicted.
+        loss: float [T, n], cross-entropy of the label, or the mean loss of a text's tokens, where it is known.
+        correct: bool [T, n], whether the label was predicted; None of texts.
     """
 
     seeds: tuple[int, ...]

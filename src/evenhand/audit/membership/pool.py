@@ -4,7 +4,7 @@ Two designs (`evenhand.audit.design.MembershipDesign`):
 
 - `pool`: trials of the role `pool` are models in complementary pairs, `pair` naming the twin's trial. The split `train`
   of a model's predictions holds the pool's examples that it was trained on, `test` the others. Each is the target in
-  turn. A model that failed takes its twin with it.
+  turn. A model that failed takes its twin with it. Language models have `tokens` of texts in place of predictions.
 - `shadows`: the targets are the study's own trials, which predict `train` too. Trials of the role `pool` and the subset
   "seed 13" are the shadows of the targets of seed 13, and were trained on none of what they predict: these examples are
   the ones that are audited.
@@ -14,8 +14,9 @@ The report shows models that cannot be attacked, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -23,12 +24,16 @@ import polars as pl
 from evenhand import records
 from evenhand.audit.design import Design, MembershipDesign, SettingDesign
 from evenhand.audit.evaluation import unit_codes
-from evenhand.audit.membership.attack import Pool
+from evenhand.audit.membership.attack import BASE, Pool
 from evenhand.audit.membership.confidences import ONLY_LABELS, SPLITS, Answers, answers_of
 from evenhand.audit.membership.leakage import Targets, no_targets
 from evenhand.audit.membership.shadows import with_shadows
+from evenhand.audit.membership.texts import answers_about_texts
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics import loss_score
+
+Read = Callable[[pl.DataFrame, Sequence[str], pl.DataFrame, str], Answers | None]
+"""Reads what some trials say of a setting's examples, as `answers_of` does, from the table that holds it."""
 
 SHOWN = 3
 """Models that a note names."""
@@ -61,8 +66,19 @@ class Attacked:
     settings: Mapping[str, Attack]
 
 
-def attacked(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, design: Design) -> Attacked:
+def attacked(
+    examples: pl.DataFrame,
+    trials: pl.DataFrame,
+    predictions: pl.DataFrame,
+    design: Design,
+    tokens: pl.DataFrame | None = None,
+) -> Attacked:
     """Attack the models of every setting whose design declares an attack.
+
+    Args:
+        examples, trials, predictions: the tables.
+        design: of the settings; those whose kind is not classification are attacked by `tokens`.
+        tokens: the table; None: no rows.
 
     Raises:
         InputError: a design without models, models that do not know the same examples, twins that are not
@@ -72,20 +88,28 @@ def attacked(examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataF
     for name, setting in design.settings.items():
         if setting.membership is None:
             continue
-        labelled = examples.filter(setting=name).drop_nulls("label")
+        labelled = examples.filter(setting=name)
+        texts = setting.kind != "classification"
+        if not texts:
+            labelled = labelled.drop_nulls("label")
         setting_trials = trials.filter(setting=name)
-        pool = setting_trials.filter(role="pool")
+        pool = setting_trials.filter(pl.col("subset").ne_missing(pl.lit(BASE)), role="pool")
         if pool.is_empty() and (setting.membership.design == "pool" or setting.membership.attack != "loss"):
             raise InputError(
                 f"setting {name}: its design has an attack ({setting.membership.attack}) and there are no trials of "
                 "the role pool to attack or to compare with; run the study's pool, or remove membership"
             )
         is_attacked = pl.col("trial").is_in(setting_trials["trial"].unique().to_list()) & pl.col("split").is_in(SPLITS)
-        setting_predictions = predictions.filter(is_attacked & pl.col("step").is_null())
+        table = (records.TABLES["tokens"].empty() if tokens is None else tokens) if texts else predictions
+        setting_predictions = table.filter(is_attacked & pl.col("step").is_null())
         if setting.membership.design == "pool":
+            base = setting_trials.filter(role="pool", subset=BASE)["trial"].to_list()
+            base_tokens = setting_predictions.filter(pl.col("trial").is_in(base))
             setting_predictions = setting_predictions.filter(pl.col("trial").is_in(pool["trial"].to_list()))
             labelled = _predicted(name, labelled, examples.filter(setting=name), setting_predictions)
-            by_method = dict(_pools(name, setting, setting.membership, labelled, pool, setting_predictions))
+            of_texts = partial(answers_about_texts, design=setting.membership, base=base_tokens)
+            read: Read = of_texts if texts else answers_of
+            by_method = dict(_pools(name, setting, setting.membership, labelled, pool, setting_predictions, read))
         else:
             by_method = dict(
                 with_shadows(name, setting, setting.membership, labelled, setting_trials, setting_predictions)
@@ -176,10 +200,13 @@ def _pools(
     examples: pl.DataFrame,
     pool: pl.DataFrame,
     predictions: pl.DataFrame,
+    read: Read,
 ) -> Iterator[tuple[str, Targets]]:
     present = pool["method"].unique(maintain_order=True).to_list()
     methods = [method for method in dict.fromkeys([*setting.methods, *present]) if method in present]
-    entries = {method: _entry(name, method, examples, pool.filter(method=method), predictions) for method in methods}
+    entries = {
+        method: _entry(name, method, examples, pool.filter(method=method), predictions, read) for method in methods
+    }
     if design.shadows is not None and design.shadows not in entries:
         hint = did_you_mean(design.shadows, methods)
         raise InputError(f'setting {name}: shadows are of the method "{design.shadows}", which has no pool; {hint}')
@@ -189,7 +216,9 @@ def _pools(
         yield method, _attack_pool(where, examples, entry, design, None if method == design.shadows else shadows)
 
 
-def _entry(name: str, method: str, examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame) -> _Entry:
+def _entry(
+    name: str, method: str, examples: pl.DataFrame, trials: pl.DataFrame, predictions: pl.DataFrame, read: Read
+) -> _Entry:
     where = f"setting {name}, method {method}"
     trials = trials.sort("seed")
     with_predictions = set(predictions["trial"].unique())
@@ -213,7 +242,7 @@ def _entry(name: str, method: str, examples: pl.DataFrame, trials: pl.DataFrame,
         reasons = [f"model {seed[trial]}: {reason}" for trial, reason in missing.items()]
         listed = ", ".join(reasons[:SHOWN]) + (f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else "")
         notes = (f"{(len(twin) - len(kept)) // 2} of {len(twin) // 2} pairs of models are left out ({listed})",)
-    answers = answers_of(examples, kept, predictions, where)
+    answers = read(examples, kept, predictions, where)
     if answers is not None and kept:
         pool_examples = answers.known.any(axis=0)
         lacking = np.flatnonzero((answers.known != pool_examples).any(axis=1))
@@ -258,6 +287,6 @@ def _attack_pool(
         score = pool.scores
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    loss = -loss_score(answers.phi)
+    loss = -loss_score(answers.phi) if answers.loss is None else answers.loss
     parts = {"notes": notes, "pool": pool, "loss": loss, "correct": answers.correct}
     return Targets(entry.seeds, score, answers.member, answers.known, unit_codes(examples), **parts)

@@ -86,5 +86,5 @@ def _attack_targets(
     if not kept:
         return no_targets(examples, "; ".join(notes) or "no model was trained", tuple(notes))
     seeds = tuple(done["seed"].gather(kept))
-    parts = {"loss": -loss_score(answers.phi[kept]), "correct": answers.correct[kept], "notes": tuple(notes)}
+    parts = {"loss": -loss_score(answers.phi[kept]), "correct": answers.take(kept).correct, "notes": tuple(notes)}
     return Targets(seeds, score[kept], answers.member[kept], known[kept], unit_codes(examples), **parts)

@@ -36,6 +36,37 @@ def likelihood_score(log_probs: Sequence[Any]) -> np.ndarray:
     return _means(values, size)
 
 
+def text_confidence(score: Any) -> np.ndarray:
+    """φ of texts: the log-odds log(p/(1 − p)) of p = e^score, the geometric mean of the probabilities of their tokens.
+
+    The attacks `loss` and `rmia` read it as the log-odds of a label: `loss_score` of it is the score again, and RMIA
+    compares values of p.
+
+    Args:
+        score: float [..., n], mean log-probabilities, from `likelihood_score`.
+
+    Returns:
+        float64 [..., n]. Infinite for a text whose tokens all have a probability of exactly 1.
+
+    Raises:
+        InputError: a score above 0, or nan.
+
+    Source: ours, for the attacks of Yeom et al. (2018) and Zarifzadeh et al. (2024).
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.metrics import text_confidence
+        >>> text_confidence(np.log([0.5, 0.75])).round(3).tolist()  # log 1 and log 3
+        [0.0, 1.099]
+    """
+    values = numbers_of(score, "score")
+    if not (values <= 0).all():
+        wrong = values[~(values <= 0)].flat[0]
+        raise InputError(f"score holds {wrong:g}; the mean log-probability of a text is at most 0")
+    with np.errstate(divide="ignore"):
+        return values - np.log(-np.expm1(values))
+
+
 def zlib_score(log_probs: Sequence[Any], zlib_bytes: Any) -> np.ndarray:
     """−NLL divided by the zlib-compressed bytes of the text, float [n].
 
