@@ -42,7 +42,9 @@ STORED: Mapping[str, StoredTable] = {
         StoredTable("findings", optional=True),
         StoredTable("members", optional=True),
         StoredTable("scores", optional=True),
-        StoredTable("values", optional=True, left_by=lambda setting: setting.kind == "sft"),
+        StoredTable(
+            "values", optional=True, left_by=lambda setting: setting.kind == "sft" or setting.generations is not None
+        ),
         StoredTable("predictions", left_by=lambda setting: setting.kind == "classification"),
         StoredTable("responses", optional=True, left_by=lambda setting: setting.kind == "translation"),
         StoredTable("options", optional=True, left_by=lambda setting: setting.kind == "reviews" or bool(setting.asked)),

@@ -30,6 +30,7 @@ from evenhand.study.setting import Setting
 from evenhand.study.spec import Continuation, StudySpec
 from evenhand.study.study_file import read_study_file
 from evenhand.tasks import TABLE
+from evenhand.tasks.generations.trial import VALUES, beside_scores
 
 WRITTEN = frozenset({"identity", "environment", "status", "reason"})
 """Keys that `trial.json` has for every trial."""
@@ -169,7 +170,8 @@ class Store:
             return False
         if kept["status"] == "failed":
             return True
-        return self.predicted(trial) and self.scored(trial) and self.probed(trial) and self.questioned(trial)
+        followed = self.scored(trial) and self.probed(trial) and self.questioned(trial) and self.continued(trial)
+        return followed and self.predicted(trial)
 
     def predicted(self, trial: Trial) -> bool:
         """Return whether the trial's table has rows for all examples that the study requires."""
@@ -195,6 +197,13 @@ class Store:
         wanted = trial.questioning
         return wanted is None or self.covered(trial.hash, "options").get("test") == wanted.key
 
+    def continued(self, trial: Trial) -> bool:
+        """Return whether the scores of a trial's continuations are on disk, if the study asks for any."""
+        if trial.generations is None:
+            return True
+        covered = self.covered(trial.hash, VALUES)
+        return all(covered.get(name) == key for name, key in trial.generations.keys.items())
+
     def chosen(self, what: Chosen) -> dict[str, int]:
         """Return the pack sizes, or the numbers of threads, that timing chose here, by the key that trials share."""
         path = self.out / f"{what}.json"
@@ -209,9 +218,14 @@ class Store:
             write_text(self.out / f"{what}.json", json.dumps({**self.chosen(what), key: count}, indent=1))
 
     def write_predictions(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
-        """Write a trial's predictions, responses or options, with the fingerprints of the examples they cover."""
+        """Write a trial's predictions, responses, options or values, with the fingerprints of their examples.
+
+        Scores of continuations, which are values, too, stay in the table.
+        """
         covered = {f"split:{name}": value for name, value in trial.fingerprints.items()}
         frame = rows.with_columns(trial=pl.lit(trial.hash))
+        if TABLE[trial.kind] == VALUES:
+            frame, covered = beside_scores(folder, frame, covered)
         records.write(frame, folder / f"{TABLE[trial.kind]}.parquet", TABLE[trial.kind], covered)
 
     def write_harness(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:

@@ -21,6 +21,7 @@ from evenhand.study.selection import validation_accuracy
 from evenhand.study.store import SHORTAGE, WEIGHTS, Store, hashes_of_weights
 from evenhand.study.time_limit import time_limit
 from evenhand.tasks import trainer
+from evenhand.tasks.generations.trial import write_generations
 from evenhand.tasks.trial_options import write_options
 from evenhand.tasks.trial_probes import write_probes
 from evenhand.tasks.work import Job, Work
@@ -175,8 +176,10 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
         if rows is None:
             return False
         store.write_predictions(folder, trial, rows)
+    # Continuations that an earlier run kept are scored without the model.
+    continued = store.continued(trial) or write_generations(work, None, folder)
     scored, probed, questioned = store.scored(trial), store.probed(trial), store.questioned(trial)
-    if scored and probed and questioned:
+    if scored and probed and questioned and continued:
         return True
     model = trains.kept_model(work, folder)
     if model is None:
@@ -187,7 +190,7 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
         write_probes(work, model, folder)
     if not questioned:
         write_options(work, model, folder)
-    return True
+    return continued or write_generations(work, model, folder)
 
 
 def work_of(trial: Trial) -> Work:
@@ -205,6 +208,7 @@ def work_of(trial: Trial) -> Work:
         sequence_loss=asked is not None and asked.sequence_loss,
         content_free=() if asked is None else asked.content_free,
         questioning=trial.questioning,
+        generations=trial.generations,
         probing=trial.probing,
         trial=trial.hash,
     )
@@ -243,15 +247,16 @@ def _train_pack_or_fail(
 
 
 def _job(trial: Trial, folder: Path, store: Store) -> Job:
-    """Return the job of a trial, with the benchmarks and probes that follow its training."""
+    """Return the job of a trial, with the benchmarks, probes, prompts and continuations that follow its training."""
     work = work_of(trial)
 
     def afterwards(model: nn.Module) -> None:
-        """Score, probe and question the trained model."""
+        """Score, probe and question the trained model, and let it continue prompts."""
         if trial.benchmarks is not None:
             _score(trial, model, folder, store)
         write_probes(work, model, folder)
         write_options(work, model, folder)
+        write_generations(work, model, folder)
 
     return Job(work, folder, trial.evaluations, trial.keep, afterwards)
 

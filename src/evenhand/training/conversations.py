@@ -62,6 +62,17 @@ def encode_conversations(
     return PromptedTexts(whole, lengths, int(padding), np.array(begins, dtype=np.int64), by_token=True)
 
 
+def encode_user_messages(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
+    """Return the token ids of messages to be answered, int64 each: a user's, with the chat template's opening.
+
+    Raises:
+        InputError: there is no chat template, or it does not fit.
+    """
+    _check_roles(tokenizer)
+    rendered = [_rendered(tokenizer, [{"role": "user", "content": text}], "", "chat")[0] for text in texts]
+    return [np.asarray(ids, dtype=np.int64) for ids in _token_ids(tokenizer, rendered, special=False)]
+
+
 def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special: bool) -> Any:
     """Return the token ids of each text, a final end-of-text token of the tokenizer's own left out of prompts."""
     if not len(texts):
