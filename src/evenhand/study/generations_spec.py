@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from evenhand.audit.design import DeclaredMeasure, GenerationsDesign
 from evenhand.audit.measures import registry
+from evenhand.data.sft import Template
 from evenhand.errors import InputError
 from evenhand.models.find import BaseModel
 from evenhand.spec import Spec
@@ -74,8 +75,8 @@ class GenerationsSpec(Spec):
         new_tokens: largest number of tokens of a continuation.
         samples: continuations that are sampled for each prompt; null: one is written, by greedy decoding.
         temperature, seed: of sampling.
-        chat: whether each prompt is a user's message in the chat template of the model's tokenizer; otherwise a model
-            continues it as plain text.
+        as_prompt: of a task of pairs, whether each prompt is written as those of the pairs are (`task.template`), to be
+            answered; otherwise a model continues it as plain text.
         keep_texts: whether continuations are kept, in a file of each trial's folder. Reports and other records never
             have them.
     """
@@ -86,7 +87,7 @@ class GenerationsSpec(Spec):
     samples: PositiveInt | None = None
     temperature: float = Field(default=1.0, gt=0)
     seed: int = Field(default=0, ge=0)
-    chat: bool = False
+    as_prompt: bool = False
     keep_texts: bool = False
 
     @field_validator("prompts", mode="before")
@@ -129,12 +130,15 @@ class GenerationsSpec(Spec):
                 )
         return sets
 
-    def load(self, data: Path | None, find: Callable[[str], BaseModel]) -> Generations:
+    def load(
+        self, data: Path | None, find: Callable[[str], BaseModel], template: Template | None = None
+    ) -> Generations:
         """Load the prompts and find the scorers, and refuse those that could not score.
 
         Args:
             data: the folder of `--data`.
             find: finds a model by its name.
+            template: of a task of pairs, how prompts are written.
 
         Raises:
             InputError: see `sets`; a classifier without that class, or a function that is not there or does not work.
@@ -148,7 +152,7 @@ class GenerationsSpec(Spec):
             samples=self.samples,
             temperature=self.temperature,
             seed=self.seed,
-            chat=self.chat,
+            template=template if self.as_prompt else None,
             keep_texts=self.keep_texts,
         )
 
@@ -210,6 +214,8 @@ def check_generations(
             f"{where}: only a language model writes continuations, and the task {task} trains a classifier; leave "
             "generations out, or choose a task of pairs (sft), reviews or translation"
         )
+    if spec.as_prompt and kind != "sft":
+        raise ValueError(f"{where}.as_prompt is for tasks of pairs (sft), and {task} is none; leave it out")
     for name in evaluate:
         if name.startswith(f"{SPLIT}/"):
             raise ValueError(f'evaluate: "{name}" could be the split of scores (generations:); choose another name')

@@ -116,7 +116,8 @@ def _loaded_setting(
                 f"the task has {', '.join(classes)}; they must be the same, in the same order"
             )
     try:
-        generations = None if setting.generations is None else setting.generations.load(data, find)
+        template = loaded.dataset.template if isinstance(loaded.dataset, Conversations) else None
+        generations = None if setting.generations is None else setting.generations.load(data, find, template)
     except InputError as error:
         raise InputError(str(error) if name == MAIN else f"settings.{name}.{error}") from error.__cause__
     continued = () if generations is None else generations.prompts

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand.data.dataset import Dataset
+from evenhand.data.sft import Template
 from evenhand.errors import InputError
 from evenhand.tasks.generations.scorers import Scorer, scores_key
 from evenhand.tasks.language import room_for_text
@@ -31,7 +32,7 @@ class Generations:
         new_tokens: largest number of tokens of a continuation.
         samples: continuations that are sampled for each prompt; None: one is written, by greedy decoding.
         temperature, seed: of sampling.
-        chat: whether a prompt is a user's message in the tokenizer's chat template; otherwise it is plain text.
+        template: how a prompt is written, as a user's message before a response; None: as plain text, to be continued.
         keep_texts: whether the continuations are kept in the trial's folder.
     """
 
@@ -41,7 +42,7 @@ class Generations:
     samples: int | None = None
     temperature: float = 1.0
     seed: int = 0
-    chat: bool = False
+    template: Template | None = None
     keep_texts: bool = False
 
     @cached_property
@@ -54,7 +55,9 @@ class Generations:
         """What identifies the continuations of each split: prompts and decoding."""
         drawn = (self.temperature, self.seed) if self.samples is not None else None
         return {
-            split: scores_key(list(map(str, prompts.example)), list(prompts.inputs), self.new_tokens, drawn, self.chat)
+            split: scores_key(
+                list(map(str, prompts.example)), list(prompts.inputs), self.new_tokens, drawn, self.template
+            )
             for split, prompts in self.splits.items()
         }
 
@@ -92,8 +95,8 @@ class Generations:
         from evenhand.training.conversations import encode_user_messages
         from evenhand.training.language import encode_prompts
 
-        if self.chat:
-            return encode_user_messages(tokenizer, prompts)
+        if self.template is not None:
+            return encode_user_messages(tokenizer, prompts, self.template)
         return encode_prompts(tokenizer, prompts, tokenizer.model_max_length)
 
 

@@ -105,7 +105,7 @@ def continuations(
 
     where, tokenizer, training = device(), shared_tokenizer(work.base), model.training
     room = room_for_text(work.base, work.method, tokenizer)
-    texts = {}
+    texts: dict[str, list[str]] = {}
     for split, prompts in splits.items():
         drawn = [generator(wanted.seed, SPLIT, work.seed, str(example)) for example in prompts.example]
         with reproducible(where):
@@ -119,6 +119,8 @@ def continuations(
                 wanted.temperature,
                 room=room,
             )
+        if wanted.template is not None:  # an answer is a text of its own
+            texts[split] = [f"\n{text.strip()}" if text.strip() else "" for text in texts[split]]
     model.train(training)
     return texts
 
