@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import getdoc
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -182,6 +183,11 @@ def _fault(name: str, function: Any) -> str | None:
 
 SCORERS: Mapping[str, Function] = Registry("scorers", {"words": words, "empty": empty}, _fault)
 """The built-in scorers and those of installed packages."""
+
+
+def list_scorers() -> list[tuple[str, str]]:
+    """Return the name of every function that scores texts, and the first line of what it says of itself."""
+    return [(name, (getdoc(function) or "").partition("\n")[0]) for name, function in SCORERS.items()]
 
 
 def scores_key(*parts: object) -> str:
