@@ -145,8 +145,10 @@ def _loaded_setting(
         except InputError as error:
             raise InputError(f"{error}" if name == MAIN else f"settings.{name}: {error}") from None
     if generations is not None and not is_stated(base):
+        from evenhand.tasks.generations.trial import check_room
+
         try:
-            generations.check(base, [setting.method(method) for method in setting.methods])
+            check_room(generations, base, [setting.method(method) for method in setting.methods])
         except InputError as error:
             raise InputError(f"{error}" if name == MAIN else f"settings.{name}.{error}") from None
     if setting.probing is not None:

@@ -11,15 +11,10 @@ import numpy as np
 
 from evenhand.data.dataset import Dataset
 from evenhand.data.sft import Template
-from evenhand.errors import InputError
 from evenhand.tasks.generations.scorers import Scorer, scores_key
-from evenhand.tasks.language import room_for_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from evenhand.methods.method import Method
-    from evenhand.models.find import BaseModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,26 +64,6 @@ class Generations:
             for split, text_key in self.text_keys.items()
             for scorer in self.scorers
         }
-
-    def check(self, base: BaseModel, methods: Sequence[Method]) -> None:
-        """Raise InputError, before anything is trained, if prompts with continuations do not fit a model of a method.
-
-        Args:
-            base: the base model.
-            methods: those of the setting.
-        """
-        from evenhand.models.load import shared_tokenizer
-
-        tokenizer = shared_tokenizer(base)
-        longest = max(len(ids) for prompts in self.prompts for ids in self.encode(tokenizer, prompts.inputs))
-        for method in methods:
-            room = room_for_text(base, method, tokenizer)
-            # A method whose virtual tokens leave no room at all is refused by its own check.
-            if 0 < room < longest + self.new_tokens:
-                raise InputError(
-                    f"generations: a prompt has {longest} tokens, which with {self.new_tokens} new ones exceeds the "
-                    f"{room} positions of {base.name} under {method.kind}; lower generations.new_tokens"
-                )
 
     def encode(self, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[np.ndarray]:
         """Return the token ids of prompts, int64 each. Raises InputError if there is no chat template."""

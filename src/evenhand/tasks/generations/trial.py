@@ -14,6 +14,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.data.dataset import Dataset
+from evenhand.errors import InputError
 from evenhand.seeds import generator
 from evenhand.tasks.generations.generations import Generations, place
 from evenhand.tasks.generations.prompt_sets import SPLIT
@@ -24,12 +25,37 @@ from evenhand.tasks.work import Work
 if TYPE_CHECKING:
     from torch import nn
 
+    from evenhand.methods.method import Method
+    from evenhand.models.find import BaseModel
+
 VALUES = "values"
 """The table of scores; that of a trial of pairs holds its own values, too."""
 TEXTS = "continuations.parquet"
 """The file of continuations, with the columns of the table `responses`; no report reads it."""
 
 _KEY = "split:"
+
+
+def check_room(wanted: Generations, base: BaseModel, methods: Sequence[Method]) -> None:
+    """Raise InputError, before anything is trained, if prompts with continuations do not fit a model.
+
+    Args:
+        wanted: the prompts, and how long continuations may be.
+        base: the base model.
+        methods: those of the setting, whose virtual tokens take of its positions.
+    """
+    from evenhand.models.load import shared_tokenizer
+
+    tokenizer = shared_tokenizer(base)
+    longest = max(len(ids) for prompts in wanted.prompts for ids in wanted.encode(tokenizer, prompts.inputs))
+    for method in methods:
+        room = room_for_text(base, method, tokenizer)
+        # A method whose virtual tokens leave no room at all is refused by its own check.
+        if 0 < room < longest + wanted.new_tokens:
+            raise InputError(
+                f"generations: a prompt has {longest} tokens, which with {wanted.new_tokens} new ones exceeds the "
+                f"{room} positions of {base.name} under {method.kind}; lower generations.new_tokens"
+            )
 
 
 def write_generations(work: Work, model: nn.Module | None, folder: Path) -> bool:
