@@ -180,7 +180,8 @@ def test_the_influence_of_the_measure_is_its_derivative_by_an_examples_weight():
 
 
 @pytest.mark.parametrize(
-    ("what", "name"), [("tasks", "loans"), ("methods", "embeddings"), ("measures", "false_omission")]
+    ("what", "name"),
+    [("tasks", "loans"), ("methods", "embeddings"), ("measures", "false_omission"), ("scorers", "exclaiming")],
 )
 def test_list_names_the_package_and_its_version(what, name, toy, evenhand_process):
     rows = json.loads(evenhand_process("list", what, "--json", env=beside(toy)).stdout)[what]

@@ -268,7 +268,7 @@ def view(
 
 @app.command("list")
 def list_(what: Annotated[Listing, typer.Argument(help="what to list")], as_json: Json = False) -> None:
-    """List tasks, methods, measures or presets."""
+    """List tasks, methods, measures, scorers of texts, or presets."""
     rows = listed(what)
     if as_json:
         return print_json({what.value: rows})

@@ -41,6 +41,7 @@ class Listing(StrEnum):
     tasks = "tasks"
     methods = "methods"
     measures = "measures"
+    scorers = "scorers"
     presets = "presets"
 
 
@@ -273,7 +274,7 @@ def listed(what: Listing) -> list[dict[str, Any]]:
 
 
 def _summaries(what: Listing) -> list[tuple[str, str]]:
-    """Return the name and the summary of every task, method or measure."""
+    """Return the name and the summary of every task, method, measure or scorer."""
     if what is Listing.tasks:
         from evenhand.tasks import TASKS
 
@@ -282,6 +283,10 @@ def _summaries(what: Listing) -> list[tuple[str, str]]:
         from evenhand.methods import list_methods
 
         return list_methods()
+    if what is Listing.scorers:
+        from evenhand.tasks.generations.scorers import list_scorers
+
+        return list_scorers()
     from evenhand.audit.measures import list_measures
 
     return list_measures()

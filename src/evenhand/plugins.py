@@ -1,8 +1,9 @@
-"""Finds tasks, methods and measures that other installed packages declare as entry points.
+"""Finds tasks, methods, measures and scorers that other installed packages declare as entry points.
 
-A package names them in the groups `evenhand.tasks`, `evenhand.methods` and `evenhand.measures` of its metadata; see
-docs/extending.md. Each process reads the names once from the metadata of all installed packages. An object is imported
-when it is first used. Because every process reads the same metadata, nothing has to be sent to other processes.
+A package names them in the groups `evenhand.tasks`, `evenhand.methods`, `evenhand.measures` and `evenhand.scorers` of
+its metadata; see docs/extending.md. Each process reads the names once from the metadata of all installed packages. An
+object is imported when it is first used. Because every process reads the same metadata, nothing has to be sent to other
+processes.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from typing import Any, Literal, TypeVar
 
 from evenhand.errors import InputError, first_line
 
-Group = Literal["tasks", "methods", "measures"]
+Group = Literal["tasks", "methods", "measures", "scorers"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A task, method or measure that an installed package declares.
+    """A task, method, measure or scorer that an installed package declares.
 
     Attributes:
-        name: name of the entry point, which is the name of the task, method or measure.
+        name: name of the entry point, which is the name of the task, method, measure or scorer.
         package, version: the package that declares it, and its version.
         entry: the entry point.
     """
@@ -41,7 +42,7 @@ class Plugin:
 
 
 class Registry(Mapping[str, T]):
-    """The built-in tasks, methods or measures, followed by those of installed packages, by name.
+    """The built-in tasks, methods, measures or scorers, followed by those of installed packages, by name.
 
     Listing names reads only the packages' metadata. An object of a package is imported when it is looked up, and kept.
 

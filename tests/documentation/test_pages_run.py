@@ -18,6 +18,7 @@ from evenhand.audit.policy import Policy, read_policy
 from evenhand.spec import field_names
 from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
+from evenhand.tasks.generations.prompt_sets import read_prompt_set
 from evenhand.tasks.prompts.templates import read_templates
 from fenced_blocks import OUTPUT, PAGES, PYTHON, ROOT, SHELL, YAML, Block, Command, blocks, commands_in
 from files_of_docs import write_files, write_release
@@ -32,6 +33,7 @@ SLOW = [page for page, found in RUN.items() if any(block.says("slow") for block 
 
 STUDY_KEYS = {*field_names(StudySpec), *field_names(Setting)}
 POLICY_KEYS = {"pass", "inconclusive", "gap_gains", "rules", "limits", "waivers"}
+PROMPT_SET_KEYS = {"attribute", "slot", "groups", "templates"}
 TEMPLATE_KEYS = {"words", "cloze", "yes_no", "multiple_choice"}
 METHODS = {"full": {"kind": "full"}, "lora": {"kind": "lora", "rank": 4}}
 BASE = {"task": "synthetic/posts", "model": "tiny-bert", "methods": METHODS}
@@ -124,6 +126,10 @@ def read_yaml(block: Block, folder: Path) -> None:
     if isinstance(values, dict) and set(values) <= TEMPLATE_KEYS:
         (folder / "read.yaml").write_text(block.text, "utf-8")
         assert read_templates(folder / "read.yaml")
+        return
+    if isinstance(values, dict) and set(values) <= PROMPT_SET_KEYS:
+        (folder / "read.yaml").write_text(block.text, "utf-8")
+        assert read_prompt_set("read.yaml", folder).templates
         return
     if isinstance(values, dict) and "dataset_path" in values:
         read_benchmark(block, values["task"], folder)

@@ -168,6 +168,18 @@ class HarnessDesign(Spec):
     tasks: tuple[str, ...] = ()
 
 
+class GenerationsDesign(Spec):
+    """The continuations that models wrote after counterfactual prompts, whose scores are values.
+
+    Attributes:
+        splits: of the scores in the table `values`, one for each set of prompts.
+        scorers: the names of the scores.
+    """
+
+    splits: tuple[str, ...]
+    scorers: tuple[str, ...]
+
+
 class ProbedDesign(Spec):
     """The targets of linear probes, and how their results are read (`evenhand.audit.kinds.probes`).
 
@@ -229,6 +241,7 @@ class SettingDesign(Spec):
         membership: how its models are attacked; None where no membership is asked for, or a table holds the scores.
         asked: of `reviews`, what their options were asked of.
         harness: the benchmarks that were scored besides; None where there are none.
+        generations: the continuations that were scored besides; None where there are none.
         probed: what representations were probed for; None where they were not.
         regression: the numbers that were predicted; None where none were.
     """
@@ -251,6 +264,7 @@ class SettingDesign(Spec):
     membership: MembershipDesign | None = None
     asked: AskedDesign | None = None
     harness: HarnessDesign | None = None
+    generations: GenerationsDesign | None = None
     probed: ProbedDesign | None = None
     regression: RegressionDesign | None = None
 

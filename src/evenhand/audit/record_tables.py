@@ -47,7 +47,9 @@ STORED: Mapping[str, StoredTable] = {
         StoredTable("findings", optional=True),
         StoredTable("members", optional=True),
         StoredTable("scores", optional=True),
-        StoredTable("values", optional=True, left_by=lambda setting: setting.kind == "sft"),
+        StoredTable(
+            "values", optional=True, left_by=lambda setting: setting.kind == "sft" or setting.generations is not None
+        ),
         StoredTable("tokens", optional=True, left_by=_attacks_texts, beside=True),
         StoredTable("predictions", left_by=lambda setting: setting.kind == "classification"),
         StoredTable("responses", optional=True, left_by=lambda setting: setting.kind == "translation"),

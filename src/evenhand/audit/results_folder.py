@@ -179,18 +179,22 @@ def _read_checked(folder: Path, path: Path, name: str, saved: Saved) -> pl.DataF
 def _of_trials(folder: Path, table: StoredTable, saved: Saved, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """The rows that the trials of a study wrote, of the splits that were audited.
 
-    A trial's folder may hold rows that this study does not use: of an earlier, larger study or of a tuning candidate.
+    A trial's folder may hold rows that this study does not use: of an earlier, larger study with other scorers, say, or
+    of a tuning candidate.
     """
     assert table.left_by is not None
     settings = [name for name, setting in saved.design.settings.items() if table.left_by(setting)]
     used = tables["trials"].filter(pl.col("setting").is_in(settings), pl.col("role") != "tuning", status="done")
     splits = [*tables["estimates"]["split"].unique(), "train", "validation"]
+    names = [measure.recorded for measure in saved.design.declared if measure.kind == "values"]
     frames = []
     for trial in used["trial"].unique(maintain_order=True):
         path = _path(_trials_folder(folder) / trial, table.name)
         if table.beside and not path.is_file():
             continue
         frame = _read_checked(folder, path, table.name, saved)
+        if table.name == "values":
+            frame = frame.filter(pl.col("name").is_in(names))
         frames.append(frame.filter(pl.col("split").is_in(splits)) if "split" in frame.columns else frame)
     return stacked(frames, table.name)
 

@@ -244,8 +244,9 @@ SECTIONS = (
         "values",
         "Values",
         "Values",
-        "Means of the columns of numbers that were named, in their own units. On a log scale they are means of natural "
-        "logarithms, whose differences are logarithms of ratios of geometric means: 0.1 is about 10%. By rank, the "
+        "Means of the columns of numbers that were named, or of scores of what models wrote, in their own units. On a "
+        "log scale they are means of natural logarithms, whose differences are logarithms of ratios of geometric "
+        "means: 0.1 is about 10%. By rank, the "
         "number of a group is the probability that one of its values is larger than one of the rest, and ½ means "
         "neither is; the gap is the distance between that probability and the opposite one. Where no range of the "
         "values was declared, differences are not judged if the values are too skewed for their number.",

@@ -100,15 +100,17 @@ def benchmark_measures(
     return tuple(declared.values())
 
 
-def named_measures(specs: Sequence[HarnessSpec]) -> Design:
+def named_measures(specs: Sequence[HarnessSpec], scored: Sequence[DeclaredMeasure] = ()) -> Design:
     """Return a design with the measures that a study may name before its tasks are read.
 
-    These are the measures of responses and those that `harness: {metrics: …}` names.
+    These are the measures of responses, those of continuations (`scored`), and those that `harness: {metrics: …}`
+    names.
     """
     names = dict.fromkeys(name for spec in specs for name in spec.metrics if name not in _known_metrics())
     found = [FoundMetric(name, (), True, "neither") for name in names]
-    taken = [measure.name for measure in RESPONSES]
-    return Design(settings={}, declared=(*RESPONSES, *benchmark_measures(specs, found, None, taken)))
+    values = (*RESPONSES, *scored)
+    taken = [measure.name for measure in values]
+    return Design(settings={}, declared=(*values, *benchmark_measures(specs, found, None, taken)))
 
 
 def check_metrics(spec: HarnessSpec, found: Sequence[FoundMetric]) -> None:

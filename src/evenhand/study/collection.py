@@ -23,6 +23,7 @@ from evenhand.study.selection import candidate_score, is_chosen, selection_notes
 from evenhand.study.store import HARNESS, Store
 from evenhand.study.trial_runner import matching_target
 from evenhand.tasks import TABLE
+from evenhand.tasks.generations.trial import VALUES
 from evenhand.tasks.trial_tokens import TOKENS
 
 _OUTCOME = (
@@ -84,7 +85,7 @@ def provenance(plan: Plan, trials: pl.DataFrame, store: Store) -> dict[str, str]
     """
     different = distinct_environments(map(json.loads, trials["environment"]))
     environments = [json.dumps(environment) for environment in different]
-    audited = json.dumps({**different[0], **versions("tasks", "measures")})
+    audited = json.dumps({**different[0], **versions("tasks", "measures", "scorers")})
     bases = {name: f"{loaded.base.name} (contents {loaded.base.fingerprint})" for name, loaded in plan.settings.items()}
     facts = {"study": plan.study.to_yaml(), "environment": audited, "bases": json.dumps(bases)}
     tuning = " ".join(selection_notes(plan))
@@ -135,6 +136,7 @@ def _note_column(trial: Trial, kept: Mapping[str, Any], store: Store) -> dict[st
 def _frames_by_table(plan: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
     """Return, by record table, the rows on disk that the study requires from each trial."""
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in BY_TRIAL}
+    names = [measure.recorded for measure in plan.declared(None) if measure.kind == "values"]
     used = {trial.hash for trial in plan.trials}  # a trial may be trained only for thresholds after it
     for trial in (*(each for each in plan.distinct if each.hash in used), *plan.post_processed):
         wanted = {
@@ -143,15 +145,19 @@ def _frames_by_table(plan: Plan, store: Store) -> dict[str, list[pl.DataFrame]]:
             HARNESS: _is_scored(trial, store),
             "probes": trial.probing is not None,
             TOKENS: trial.scoring is not None,
+            **({} if trial.generations is None else {VALUES: True}),
         }
+        splits = [*trial.evaluations, *(() if trial.generations is None else trial.generations.splits)]
         for table in BY_TRIAL:
             path = store.folder(trial.hash) / f"{table}.parquet"
             if not wanted.get(table) or not path.is_file():
                 continue
             frame = records.read(path, table)
             if "split" in frame.columns:
-                wanted_splits = trial.scoring.keys if table == TOKENS and trial.scoring else trial.evaluations
-                frame = frame.filter(pl.col("split").is_in(list(wanted_splits)))
+                own = trial.scoring.keys if table == TOKENS and trial.scoring else splits
+                frame = frame.filter(pl.col("split").is_in(list(own)))
+            if table == VALUES:
+                frame = frame.filter(pl.col("name").is_in(names))
             frames[table].append(frame)
     return frames
 

@@ -31,25 +31,21 @@ Against = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """`rest`, `overall`, groups, or ATTRIBUTE=GROUP, as `--against` of an audit; one need not be in a list."""
 
 
-def compared_groups(
-    compared: Sequence[str], dataset: Dataset, others: Iterable[Dataset], predicts: bool
-) -> tuple[dict[str, str], tuple[str, ...]]:
+def compared_groups(compared: Sequence[str], datasets: Iterable[Dataset]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return by attribute whom its groups are compared with where that is not the rest, and notes on the others.
 
     Args:
         compared: the setting's `against`.
-        dataset: the task's examples, whose groups may be named.
-        others: further test sets, whose groups may be named only of attributes that the task lacks.
-        predicts: whether the setting has predictions, so that its groups can be compared.
+        datasets: those whose groups are compared: the task's examples, further test sets and prompts to continue.
+            Groups may be named of the first one that has their attribute.
 
     Raises:
         InputError: as `compared_with`; a group is named where nothing is predicted.
     """
     groups: dict[str, list[str]] = {}
-    if predicts:
-        for each in (dataset, *others):
-            for name, attribute in each.attributes.items():
-                columns = zip(attribute.groups, attribute.masks.T, strict=True)
-                groups.setdefault(name, [group for group, members in columns if members.any()])
+    for each in datasets:
+        for name, attribute in each.attributes.items():
+            columns = zip(attribute.groups, attribute.masks.T, strict=True)
+            groups.setdefault(name, [group for group, members in columns if members.any()])
     against, notes = compared_with(compared, groups)
     return against, tuple(f"{note[0].upper()}{note[1:]}." for note in notes)

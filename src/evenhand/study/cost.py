@@ -219,6 +219,7 @@ def _cost(trial: Trial, together: int, rates: MeasuredTimes, new: float) -> Cost
     validations = validated * rates.sequences * (max(epochs, 1) + _validation_looks(trial, steps))
     written, size = rates.kept[trial.keep]
     seconds = (rates.start + rates.step * steps + rates.encode * encoded) / together
+    seconds += rates.continuation * sum(map(len, () if trial.generations is None else trial.generations.prompts))
     seconds += rates.fill * new + rates.predict * sum(sizes.values()) + written
     seconds += (rates.predict if rates.validate is None else rates.validate) * validations
     # Encoded images are all there at once; texts are small.
@@ -242,7 +243,8 @@ def _kind(pack: Sequence[Trial]) -> str:
     # `replicas` is the pack's length. Other keys that change only rounding exist for speed or memory, so they count.
     train = first.train.model_dump(mode="json", exclude={"schedule", "warmup", "replicas"})
     shared = [len(pack), first.setting.base.fingerprint, first.setting.dataset.name, first.spec.epochs > 0, train]
-    return json.dumps([*shared, rest if len(pack) == 1 else packing.pack_key(work_of(first))], sort_keys=True)
+    written = [] if first.generations is None else [sorted(first.generations.keys.items())]
+    return json.dumps([*shared, *written, rest if len(pack) == 1 else packing.pack_key(work_of(first))], sort_keys=True)
 
 
 def _trained_examples(trial: Trial) -> set[str]:

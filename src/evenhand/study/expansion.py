@@ -28,6 +28,7 @@ from evenhand.tasks.trial_tokens import TokenScoring
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 if TYPE_CHECKING:
+    from evenhand.tasks.generations.generations import Generations
     from evenhand.tasks.harness.loading import Benchmarks
 
 
@@ -51,6 +52,7 @@ class Trial:
             a seed's targets. The `seed` of such a trial is its number. None for a trial of the study.
         pair: for a model of a pool, the hash of its twin's trial.
         benchmarks: benchmarks on which it is scored; only for trials of the study.
+        generations: continuations that it writes, and their scorers; only for trials of the study.
         probing: targets that its representations are probed for; None: none.
         questioning: for pairs, the texts that prompts are about; None: none, or the task's own reviews.
         scoring: for language models of a pool, the texts whose tokens they score; None: none.
@@ -73,6 +75,7 @@ class Trial:
     subset: str | None = None
     pair: str | None = None
     benchmarks: Benchmarks | None = field(default=None, repr=False)
+    generations: Generations | None = field(default=None, repr=False)
     probing: Probing | None = field(default=None, repr=False)
     questioning: Questioning | None = field(default=None, repr=False)
     scoring: TokenScoring | None = field(default=None, repr=False)
@@ -146,7 +149,8 @@ def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]
 
         for seed in spec.seeds:
             for trial in _trials_of_seed(prepared, settled(seed), seed, prepared.sample(seed)):
-                yield _with_thresholds(replace(trial, benchmarks=prepared.benchmarks))
+                used = replace(trial, benchmarks=prepared.benchmarks, generations=prepared.generations)
+                yield _with_thresholds(used)
         yield from _twins(prepared, settled(None))
         yield from _shadows(prepared, settled(None))
 

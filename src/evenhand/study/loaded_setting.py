@@ -23,6 +23,7 @@ from evenhand.data.splits import Split, split
 from evenhand.data.translation import PROMPT
 from evenhand.models.stated import is_stated
 from evenhand.seeds import derive
+from evenhand.study.generations_spec import generation_notes, generations_design
 from evenhand.study.harness_spec import harness_design as audited_harness
 from evenhand.study.prompts_spec import prompts_hash
 from evenhand.study.setting import Setting
@@ -32,6 +33,7 @@ from evenhand.tasks.trial_tokens import TokenScoring
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel
+    from evenhand.tasks.generations.generations import Generations
     from evenhand.tasks.harness.loading import Benchmarks
     from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.prompt import ReviewPrompt
@@ -116,6 +118,7 @@ class LoadedSetting:
         against, compared_notes: see `evenhand.study.compared_groups.compared_groups`.
         prompts: the prompts that models answer; none where the study asks none.
         benchmarks: benchmarks on which models are scored, with their documents.
+        generations: the continuations that models write, and their scorers.
     """
 
     name: str
@@ -128,12 +131,18 @@ class LoadedSetting:
     compared_notes: tuple[str, ...] = ()
     prompts: tuple[ReviewPrompt, ...] = ()
     benchmarks: Benchmarks | None = None
+    generations: Generations | None = None
     _drawn: dict[int, Sample] = field(default_factory=dict, repr=False)
 
     @property
     def dataset(self) -> Dataset:
         """The task's examples."""
         return self.loaded.dataset
+
+    @property
+    def continued(self) -> tuple[Dataset, ...]:
+        """The sets of prompts that models continue; none where the study has no `generations:`."""
+        return () if self.generations is None else self.generations.prompts
 
     @property
     def kind(self) -> Kind:
@@ -197,8 +206,10 @@ class LoadedSetting:
         return replace(self, spec=self.spec.model_copy(update={"seeds": self.spec.seeds[:number]}))
 
     def examples(self) -> pl.DataFrame:
-        """Return the setting's rows of the table `examples`, further test sets included."""
-        return pl.concat([loaded.rows(self.name) for loaded in (self.loaded, *self.others.values())], how="diagonal")
+        """Return the setting's rows of the table `examples`, further test sets and prompts to continue included."""
+        prompts = (LoadedDataset(dataset, labelled=False) for dataset in self.continued)
+        every = (self.loaded, *self.others.values(), *prompts)
+        return pl.concat([loaded.rows(self.name) for loaded in every], how="diagonal")
 
     def design(self) -> SettingDesign:
         """Return what the audit needs to know about the setting besides its records."""
@@ -207,6 +218,7 @@ class LoadedSetting:
         task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
         noted = [f"{name}: {note}" for name, other in self.others.items() for note in other.dataset.notes]
         noted += [*self.compared_notes, *(self.benchmarks.notes if self.benchmarks else ())]
+        noted += generation_notes(self.generations)
         return SettingDesign(
             references=spec.reference,
             methods=tuple(spec.methods),
@@ -221,6 +233,7 @@ class LoadedSetting:
             membership=None if spec.membership is None else spec.membership.audited(),
             asked=None if spec.prompts is None else spec.prompts.audited(),
             harness=audited_harness(self.benchmarks),
+            generations=generations_design(self.generations),
             probed=None if spec.probing is None else spec.probing.audited(self.base, self.kind),
             notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *noted, *self._membership_notes()),
         )

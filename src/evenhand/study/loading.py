@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from evenhand.data.reviews import ReviewSpec
 from evenhand.data.sft import Conversations
 from evenhand.errors import InputError
 from evenhand.models.find import BaseModel, find_model
+from evenhand.models.stated import is_stated
 from evenhand.study.benchmark_measures import check_metrics, found_metrics
 from evenhand.study.compared_groups import compared_groups
 from evenhand.study.harness_spec import HarnessSpec
@@ -121,12 +122,15 @@ def _loaded_setting(
                 f"settings.{name}: the test set {other} has the classes {', '.join(other_classes)}, "
                 f"the task has {', '.join(classes)}; they must be the same, in the same order"
             )
-    # A setting of reviews, or without seeds, has no predictions to compare.
-    predicts = bool(setting.seeds) and kind_of(setting.task["name"]) != "reviews"
-    compared = () if loaded.dataset.stated else setting.against  # the groups of stated data are unknown
-    tested = (other.dataset for other in others.values())
     try:
-        against, compared_notes = compared_groups(compared, loaded.dataset, tested, predicts)
+        template = loaded.dataset.template if isinstance(loaded.dataset, Conversations) else None
+        generations = None if setting.generations is None else setting.generations.load(data, find, template)
+    except InputError as error:
+        raise InputError(str(error) if name == MAIN else f"settings.{name}.{error}") from error.__cause__
+    continued = () if generations is None else generations.prompts
+    compared = () if loaded.dataset.stated else setting.against  # the groups of stated data are unknown
+    try:
+        against, compared_notes = compared_groups(compared, _compared(setting, loaded, others, continued))
     except InputError as error:
         raise InputError(str(error) if name == MAIN else f"settings.{name}: {error}") from None
     base = find(setting.model)
@@ -147,12 +151,30 @@ def _loaded_setting(
             check(base, loaded.dataset, trained, 1 if setting.membership is None else LEAST_TOKENS)
         except InputError as error:
             raise InputError(f"{error}" if name == MAIN else f"settings.{name}: {error}") from None
+    if generations is not None and not is_stated(base):
+        from evenhand.tasks.generations.trial import check_room
+
+        try:
+            check_room(generations, base, [setting.method(method) for method in setting.methods])
+        except InputError as error:
+            raise InputError(f"{error}" if name == MAIN else f"settings.{name}.{error}") from None
     if setting.probing is not None:
         try:
             setting.probing.check_base(base, kind_of(setting.task["name"]))
         except InputError as error:
             raise InputError(f"settings.{name}: {error}") from None
-    return LoadedSetting(name, setting, base, spec, loaded, others, against, compared_notes, prompts)
+    return LoadedSetting(name, setting, base, spec, loaded, others, against, compared_notes, prompts, None, generations)
+
+
+def _compared(
+    setting: Setting, loaded: LoadedDataset, others: Mapping[str, LoadedDataset], continued: Sequence[Dataset]
+) -> Iterator[Dataset]:
+    """Yield the data sets whose groups are compared: none without seeds, of reviews only prompts to continue."""
+    if setting.seeds:
+        if kind_of(setting.task["name"]) != "reviews":
+            yield loaded.dataset
+            yield from (other.dataset for other in others.values())
+        yield from continued
 
 
 def _tested_part(spec: DataSpec, load: Callable[[DataSpec], LoadedDataset]) -> Dataset:

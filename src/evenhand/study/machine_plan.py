@@ -200,8 +200,8 @@ def _basis(
     large = sum(not forecast.fits for forecast in forecasts.values())
     if large:
         said.append(f"{large} trials do not fit {machines} and are left out of the sums.")
-    if any(trial.probing or trial.benchmarks for trial in todo):
-        said.append("Probes and benchmarks are not counted.")
+    if any(trial.probing or trial.benchmarks or trial.generations for trial in todo):
+        said.append("Probes, benchmarks and continuations of prompts are not counted.")
     if any(isinstance(trial.spec, Private) for trial in todo):
         said.append("The gradients of single examples, which private methods need, are not counted.")
     return said

@@ -19,6 +19,7 @@ from evenhand.methods.private import Private
 from evenhand.models.find import BaseModel, find_model
 from evenhand.study.benchmark_measures import benchmark_measures, found_metrics, metric_notes
 from evenhand.study.expansion import Trial, candidate_trials, study_trials
+from evenhand.study.generations_spec import generation_measures
 from evenhand.study.loaded_setting import LoadedSetting
 from evenhand.study.loading import load_settings, read_data
 from evenhand.study.membership_models import pool_of_setting
@@ -83,7 +84,7 @@ class Plan:
             harness: the table `harness`, by which metrics of benchmarks are known to be shares; None: before training.
         """
         until, continued = self.study.until_decided, self._continued()
-        designs, declared = {}, self._declared(harness)
+        designs, declared = {}, self.declared(harness)
         for name, prepared in self.settings.items():
             design = prepared.design()
             warnings = (*continued, *design.warnings) if name == next(iter(self.settings)) else design.warnings
@@ -109,17 +110,19 @@ class Plan:
         """Raise InputError if the study names a measure that none of its tasks and benchmarks has."""
         study = self.study
         named = {"measures": study.measures, "margins": study.margins, "figure": study.figure}
-        design = Design(settings={}, declared=self._declared(None), **named)
+        design = Design(settings={}, declared=self.declared(None), **named)
         with declaring(design):
             check_design(design)
 
-    def _declared(self, harness: pl.DataFrame | None) -> tuple[DeclaredMeasure, ...]:
-        """Return the measures of responses and of benchmarks that only this study has."""
+    def declared(self, harness: pl.DataFrame | None) -> tuple[DeclaredMeasure, ...]:
+        """Return the measures of responses, continuations and benchmarks that only this study has."""
         responses = RESPONSES if any(prepared.kind == "sft" for prepared in self.settings.values()) else ()
+        scoring = [setting.generations for setting in self.study.settings.values() if setting.generations is not None]
+        values = (*responses, *generation_measures(scoring))
         loaded = [prepared.benchmarks for prepared in self.settings.values() if prepared.benchmarks is not None]
         specs = [setting.harness for setting in self.study.settings.values() if setting.harness is not None]
         found = found_metrics(loaded, harness)
-        return (*responses, *benchmark_measures(specs, found, harness, [measure.name for measure in responses]))
+        return (*values, *benchmark_measures(specs, found, harness, [measure.name for measure in values]))
 
     def _continued(self) -> tuple[str, ...]:
         """Return the warning on a study that was continued after its verdicts had been seen; none for others."""
@@ -172,7 +175,12 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
             that share a trial but not the examples of a split of the same name, or a measure that no benchmark has.
     """
     if study.until_decided is not None:
-        attributes = [pair for prepared in settings.values() for pair in prepared.dataset.attributes.items()]
+        attributes = [
+            pair
+            for prepared in settings.values()
+            for dataset in (prepared.dataset, *prepared.continued)
+            for pair in dataset.attributes.items()
+        ]
         study.until_decided.check_groups((name, group) for name, each in attributes for group in each.groups)
     for name, prepared in settings.items():
         spec = prepared.spec
@@ -247,6 +255,12 @@ def _joined(first: Trial, second: Trial) -> Trial:
             f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
             "benchmarks (harness:) differ; keep these settings in studies of their own"
         )
+    written = [each.generations for each in (first, second) if each.generations is not None]
+    if len({str(sorted(each.keys.items())) for each in written}) > 1:
+        raise InputError(
+            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
+            "continuations (generations:) differ; keep these settings in studies of their own"
+        )
     if first.probing and second.probing and first.probing.key != second.probing.key:
         raise InputError(
             f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and probe "
@@ -266,6 +280,7 @@ def _joined(first: Trial, second: Trial) -> Trial:
     return replace(
         first,
         benchmarks=asked[0] if asked else None,
+        generations=next((each for each in written if each.keep_texts), written[0] if written else None),
         probing=first.probing or second.probing,
         questioning=first.questioning or second.questioning,
         scoring=scored[0] if scored else None,

@@ -15,6 +15,7 @@ from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import LARGEST, Spec
 from evenhand.study.compared_groups import Against
+from evenhand.study.generations_spec import GenerationsSpec, check_generations
 from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.harness_spec import check_harness as check_harness
 from evenhand.study.loss_matching import MatchSpec
@@ -58,6 +59,7 @@ class Setting(Spec):
             be no seeds (`seeds: 0`); then only membership is audited.
         prompts: the prompts that models answer about reviews, or about the prompts of pairs; None: none.
         harness: for a language model, the benchmarks to score; None: none.
+        generations: for a language model, the prompts that it continues, and what scores the continuations; None: none.
         probing: for a task of texts, the targets that representations are probed for; None: none.
         keep: what stays on disk after a trial.
         resources: what a trial needs and may use, such as accelerators and the longest time.
@@ -82,6 +84,7 @@ class Setting(Spec):
     membership: MembershipSpec | None = None
     prompts: PromptsSpec | None = None
     harness: HarnessSpec | None = None
+    generations: GenerationsSpec | None = None
     probing: ProbingSpec | None = None
     keep: Keep = "adapters"
     resources: ResourcesSpec = ResourcesSpec()
@@ -241,8 +244,10 @@ class Setting(Spec):
 
     @model_validator(mode="after")
     def _can_be_scored(self) -> Setting:
-        """Refuse benchmarks of classifiers."""
-        check_harness(self.harness, self.task["name"], kind_of(self.task["name"]))
+        """Refuse benchmarks and continuations of classifiers."""
+        name, kind = self.task["name"], kind_of(self.task["name"])
+        check_harness(self.harness, name, kind)
+        check_generations(self.generations, name, kind, list(self.evaluate))
         return self
 
     @model_validator(mode="before")

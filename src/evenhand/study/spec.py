@@ -15,6 +15,7 @@ from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.spec import Spec, explain, field_names
 from evenhand.study.benchmark_measures import named_measures
+from evenhand.study.generations_spec import generation_measures
 from evenhand.study.merging import merge
 from evenhand.study.setting import MAIN, Setting
 from evenhand.study.trackers_spec import parse_trackers
@@ -38,7 +39,8 @@ class Continuation(Spec):
 def _named(values: Mapping[str, Any]) -> Design:
     """Return a design with the measures that settings may name, see `named_measures`."""
     settings: Mapping[str, Setting] = values.get("settings", {})
-    return named_measures([setting.harness for setting in settings.values() if setting.harness is not None])
+    scored = generation_measures([each.generations for each in settings.values() if each.generations is not None])
+    return named_measures([setting.harness for setting in settings.values() if setting.harness is not None], scored)
 
 
 class StudySpec(Spec):

@@ -30,6 +30,7 @@ from evenhand.study.setting import Setting
 from evenhand.study.spec import Continuation, StudySpec
 from evenhand.study.study_file import read_study_file
 from evenhand.tasks import TABLE
+from evenhand.tasks.generations.trial import VALUES, beside_scores
 from evenhand.tasks.trial_tokens import TOKENS
 
 WRITTEN = frozenset({"identity", "environment", "status", "reason"})
@@ -170,7 +171,14 @@ class Store:
             return False
         if kept["status"] == "failed":
             return True
-        wanted = (self.predicted, self.scored, self.probed, self.questioned, self.tokens_scored)
+        wanted = (
+            self.predicted,
+            self.scored,
+            self.probed,
+            self.questioned,
+            self.continued,
+            self.tokens_scored,
+        )
         return all(is_there(trial) for is_there in wanted)
 
     def predicted(self, trial: Trial) -> bool:
@@ -197,6 +205,13 @@ class Store:
         wanted = trial.questioning
         return wanted is None or self.covered(trial.hash, "options").get("test") == wanted.key
 
+    def continued(self, trial: Trial) -> bool:
+        """Return whether the scores of a trial's continuations are on disk, if the study asks for any."""
+        if trial.generations is None:
+            return True
+        covered = self.covered(trial.hash, VALUES)
+        return all(covered.get(name) == key for name, key in trial.generations.keys.items())
+
     def tokens_scored(self, trial: Trial) -> bool:
         """Return whether the scores of tokens are on disk for all texts that the study requires, if it needs any."""
         covered = {} if trial.scoring is None else self.covered(trial.hash, TOKENS)
@@ -216,9 +231,14 @@ class Store:
             write_text(self.out / f"{what}.json", json.dumps({**self.chosen(what), key: count}, indent=1))
 
     def write_predictions(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:
-        """Write a trial's predictions, responses or options, with the fingerprints of the examples they cover."""
+        """Write a trial's predictions, responses, options or values, with the fingerprints of their examples.
+
+        Scores of continuations, which are values, too, stay in the table.
+        """
         covered = {f"split:{name}": value for name, value in trial.fingerprints.items()}
         frame = rows.with_columns(trial=pl.lit(trial.hash))
+        if TABLE[trial.kind] == VALUES:
+            frame, covered = beside_scores(folder, frame, covered)
         records.write(frame, folder / f"{TABLE[trial.kind]}.parquet", TABLE[trial.kind], covered)
 
     def write_harness(self, folder: Path, trial: Trial, rows: pl.DataFrame) -> None:

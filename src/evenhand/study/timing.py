@@ -45,6 +45,7 @@ class MeasuredTimes:
         of_process: whether that peak is the process's, and so also that of all later trials.
         example_bytes: bytes of one encoded example.
         kept: by value of `keep`, the seconds to write a trial's weights, and their bytes.
+        continuation: seconds per continuation of a prompt, with its scores; 0 if none are written.
         sequences: what a training example becomes in an epoch: 1, or its share of the blocks of `train.blocks`.
     """
 
@@ -60,6 +61,7 @@ class MeasuredTimes:
     kept: Mapping[str, tuple[float, int]]
     validate: float | None = None
     sequences: float = 1.0
+    continuation: float = 0.0
 
 
 def measure_times(works: Sequence[Work], tested: Dataset) -> MeasuredTimes | None:

@@ -19,6 +19,7 @@ from evenhand.study.probing_spec import ProbingSpec
 from evenhand.study.prompts_spec import PromptsSpec
 from evenhand.study.setting import Setting
 from evenhand.study.spec import StudySpec
+from evenhand.study.tiny_generations import small_generations
 from evenhand.study.tuning import TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
 
@@ -119,6 +120,7 @@ def _shrunk(name: str, setting: Setting, folder: Path, notes: list[str]) -> Sett
             "limit": setting.limit.model_copy(update=limit),
             "prompts": _small_prompts(name, setting.prompts, notes),
             "harness": _small_harness(name, setting.harness, folder, notes),
+            "generations": small_generations(name, setting.generations, folder, notes),
             "probing": _small_probing(name, setting.probing, notes),
             "membership": _small_membership(name, setting.membership, notes),
         }

@@ -21,6 +21,7 @@ from evenhand.study.selection import validation_accuracy
 from evenhand.study.store import SHORTAGE, WEIGHTS, Store, hashes_of_weights
 from evenhand.study.time_limit import time_limit
 from evenhand.tasks import trainer
+from evenhand.tasks.generations.trial import write_generations
 from evenhand.tasks.trial_options import write_options
 from evenhand.tasks.trial_probes import write_probes
 from evenhand.tasks.trial_tokens import write_tokens
@@ -176,9 +177,11 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
         if rows is None:
             return False
         store.write_predictions(folder, trial, rows)
+    # Continuations that an earlier run kept are scored without the model.
+    continued = store.continued(trial) or write_generations(work, None, folder)
     scored, probed, questioned = store.scored(trial), store.probed(trial), store.questioned(trial)
     tokens = store.tokens_scored(trial)
-    if scored and probed and questioned and tokens:
+    if scored and probed and questioned and tokens and continued:
         return True
     model = trains.kept_model(work, folder)
     if model is None:
@@ -191,7 +194,7 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
         write_options(work, model, folder)
     if not tokens:
         write_tokens(work, model, folder)
-    return True
+    return continued or write_generations(work, model, folder)
 
 
 def work_of(trial: Trial) -> Work:
@@ -209,6 +212,7 @@ def work_of(trial: Trial) -> Work:
         sequence_loss=asked is not None and asked.sequence_loss,
         content_free=() if asked is None else asked.content_free,
         questioning=trial.questioning,
+        generations=trial.generations,
         probing=trial.probing,
         scoring=trial.scoring,
         trial=trial.hash,
@@ -248,16 +252,17 @@ def _train_pack_or_fail(
 
 
 def _job(trial: Trial, folder: Path, store: Store) -> Job:
-    """Return the job of a trial, with the benchmarks, probes and scores that follow its training."""
+    """Return the job of a trial, with what follows its training: benchmarks, probes, prompts, continuations and scores."""
     work = work_of(trial)
 
     def afterwards(model: nn.Module) -> None:
-        """Score, probe and question the trained model, and score the tokens of texts."""
+        """Score, probe and question the trained model, let it continue prompts, and score the tokens of texts."""
         if trial.benchmarks is not None:
             _score(trial, model, folder, store)
         write_probes(work, model, folder)
         write_options(work, model, folder)
         write_tokens(work, model, folder)
+        write_generations(work, model, folder)
 
     return Job(work, folder, trial.evaluations, trial.keep, afterwards)
 

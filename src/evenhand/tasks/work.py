@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from evenhand.models.find import BaseModel
+    from evenhand.tasks.generations.generations import Generations
     from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.prompt import ReviewPrompt
     from evenhand.tasks.prompts.users_texts import Questioning
@@ -53,9 +54,10 @@ class Work:
         sequence_loss: whether to compute the loss of whole filled prompts, too.
         content_free: texts without content, about which the prompts are asked, too.
         questioning: for a trial of pairs, the texts that the prompts are about; None: none.
+        generations: the continuations to write after training, and their scorers; None: none.
         probing: the probing after training; None: none.
         scoring: the texts whose tokens are scored after training, for membership inference; None: none.
-        trial: hash of the trial, which identifies it in the tables that follow training.
+        trial: hash of the trial, which identifies it in the tables of what follows its training.
     """
 
     base: BaseModel
@@ -70,6 +72,7 @@ class Work:
     sequence_loss: bool = False
     content_free: tuple[str, ...] = ()
     questioning: Questioning | None = None
+    generations: Generations | None = None
     probing: Probing | None = None
     scoring: TokenScoring | None = None
     trial: str = ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from evenhand.data.sft import Template, as_messages
 from evenhand.errors import InputError, first_line
-from evenhand.training.language import PromptedTexts, common_prefix_length
+from evenhand.training.language import PromptedTexts, common_prefix_length, encode_prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,6 +60,22 @@ def encode_conversations(
     begins = [common_prefix_length(prompt, ids) for prompt, ids in zip(alone, whole, strict=True)]
     padding: Any = tokenizer.pad_token_id
     return PromptedTexts(whole, lengths, int(padding), np.array(begins, dtype=np.int64), by_token=True)
+
+
+def encode_user_messages(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], template: Template
+) -> list[np.ndarray]:
+    """Return the token ids of a user's messages up to where a response begins, int64 each.
+
+    Raises:
+        InputError: there is no chat template, or it does not fit.
+    """
+    if template == "chat":
+        _check_roles(tokenizer)
+    rendered = [_rendered(tokenizer, [{"role": "user", "content": text}], "", template)[0] for text in texts]
+    if template == "plain":
+        return encode_prompts(tokenizer, rendered, tokenizer.model_max_length)
+    return [np.asarray(ids, dtype=np.int64) for ids in _token_ids(tokenizer, rendered, special=False)]
 
 
 def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special: bool) -> Any:

@@ -1,0 +1,1 @@
+"""What language models write after counterfactual prompts, and the scores of these continuations."""

@@ -1,0 +1,88 @@
+"""Continuations: greedy ones are those of transformers, and sampled ones follow the model's distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from evenhand.models.find import find_model
+from evenhand.models.language import load_language_model
+from evenhand.models.load import load_tokenizer
+from evenhand.seeds import generator
+from evenhand.training.conversations import encode_user_messages
+from evenhand.training.generation import generate_continuations
+from evenhand.training.language import encode_prompts
+
+CPU = torch.device("cpu")
+PROMPTS = ["The guard came because", "Our neighbor", "In the evening, the cook usually", "A man"]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Any:
+    base = find_model("tiny-llama")
+    return load_language_model(base), load_tokenizer(base)
+
+
+def test_greedy_continuations_are_those_of_transformers(loaded):
+    model, tokenizer = loaded
+    asked = encode_prompts(tokenizer, PROMPTS, 256)
+    written = generate_continuations(model, tokenizer, asked, CPU, most=9)
+    for ids, said in zip(asked, written, strict=True):
+        whole = model.generate(input_ids=torch.from_numpy(ids)[None], max_new_tokens=9, do_sample=False)[0]
+        text = tokenizer.decode(whole, skip_special_tokens=True)
+        assert text == tokenizer.decode(ids, skip_special_tokens=True) + said
+    assert generate_continuations(model, tokenizer, asked, CPU, most=9, size=1) == written
+
+
+def test_sampled_continuations_do_not_depend_on_the_batch_and_follow_their_generators(loaded):
+    model, tokenizer = loaded
+    asked = encode_prompts(tokenizer, PROMPTS, 256)
+
+    def written(size: int, seed: int = 0, temperature: float = 1.0) -> list[str]:
+        drawn = [generator(seed, text) for text in PROMPTS]
+        return generate_continuations(model, tokenizer, asked, CPU, 9, drawn, temperature, size)
+
+    assert written(4) == written(1) == written(3)
+    assert written(4) != written(4, seed=1)
+    assert written(4, temperature=1e-6) == generate_continuations(model, tokenizer, asked, CPU, 9)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_first_tokens_are_drawn_with_the_probabilities_of_the_model(loaded, temperature):
+    model, tokenizer = loaded
+    (ids,) = encode_prompts(tokenizer, ["The cook"], 256)
+    with torch.inference_mode():
+        shares = (model(input_ids=torch.from_numpy(ids)[None]).logits[0, -1].double() / temperature).softmax(-1).numpy()
+    n = 2000
+    texts = generate_continuations(
+        model, tokenizer, [ids] * n, CPU, 1, [generator(0, number) for number in range(n)], temperature
+    )
+    before = len(tokenizer.decode(ids, skip_special_tokens=True))
+    share_of: dict[str, float] = {}  # bytes of several tokens look alike
+    for token, share in enumerate(shares):
+        said = tokenizer.decode([*ids, token], skip_special_tokens=True)[before:]
+        share_of[said] = share_of.get(said, 0.0) + float(share)
+    common = sorted(share_of, key=lambda said: -share_of[said])[:8]
+    counts = [texts.count(said) for said in common]
+    observed = [*counts, n - sum(counts)]
+    expected = [share_of[said] * n for said in common]
+    expected.append(n - sum(expected))
+    assert chisquare(observed, expected).pvalue > 0.001
+
+
+def test_messages_end_where_a_response_begins(loaded):
+    _, tokenizer = loaded
+    (plain,) = encode_user_messages(tokenizer, ["Who is it?"], "plain")
+    assert plain.tolist() == encode_prompts(tokenizer, ["Who is it?\n"], 256)[0].tolist()
+    chat = load_tokenizer(find_model("tiny-llama"))
+    chat.chat_template = (
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    (ids,) = encode_user_messages(chat, ["Who is it?"], "chat")
+    assert tokenizer.decode(ids) == tokenizer.decode(
+        tokenizer("user: Who is it?\nassistant: ", add_special_tokens=False)["input_ids"]
+    )
