@@ -262,6 +262,7 @@ def _joined(first: Trial, second: Trial) -> Trial:
         benchmarks=asked[0] if asked else None,
         probing=first.probing or second.probing,
         questioning=first.questioning or second.questioning,
+        is_compressed=first.is_compressed or second.is_compressed,
         keep=max(first.keep, second.keep, key=KEEP.index),
         evaluations={**first.evaluations, **second.evaluations},
         fingerprints={**first.fingerprints, **second.fingerprints},
