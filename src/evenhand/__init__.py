@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Prompt,
         PTuning,
         QLoRA,
+        Rounded,
         VeRA,
         Wanda,
     )
@@ -59,6 +60,7 @@ _METHODS = (
     "Prefix",
     "Prompt",
     "QLoRA",
+    "Rounded",
     "VeRA",
     "Wanda",
 )
@@ -84,6 +86,7 @@ __all__ = [
     "Prompt",
     "QLoRA",
     "Results",
+    "Rounded",
     "Study",
     "VeRA",
     "Wanda",

@@ -16,8 +16,8 @@ from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.study.cost import costs
 from evenhand.study.plan import make_plan
-from evenhand.study.trial_runner import work_of
 from evenhand.study.trial_size import SizeReader
+from evenhand.study.trial_work import work_of
 from evenhand.tasks.language import assemble_language_pack
 from evenhand.tasks.reviews import encode
 from evenhand.training.language import LanguagePack, encode_blocks, example_losses

@@ -16,6 +16,7 @@ from evenhand.methods.method import Method
 from evenhand.methods.partial import BitFit, Last
 from evenhand.methods.private import DPFull, DPLoRA
 from evenhand.methods.quantized import QLoRA
+from evenhand.methods.rounded import Rounded
 from evenhand.methods.sparse import Magnitude, Wanda
 from evenhand.methods.vera_ia3_oft import BOFT, IA3, OFT, VeRA
 from evenhand.methods.virtual import Prefix, Prompt, PTuning
@@ -42,6 +43,7 @@ __all__ = [
     "Prefix",
     "Prompt",
     "QLoRA",
+    "Rounded",
     "VeRA",
     "Wanda",
     "list_methods",
@@ -54,7 +56,7 @@ BUILT_IN: Mapping[str, type[Method]] = {
         *(Full, LoRA, Head, Base),
         *(DoRA, VeRA, IA3, OFT, BOFT, Bottleneck, Prefix, Prompt, PTuning, QLoRA),
         *(BitFit, Last),
-        *(Magnitude, Wanda),
+        *(Magnitude, Wanda, Rounded),
         *(DPFull, DPLoRA),
     )
 }

@@ -36,6 +36,7 @@ class Bottleneck(Partial):
     kind: ClassVar[str] = "bottleneck"
     summary: ClassVar[str] = "small networks after attention and feed-forward parts, and the classification head"
     file: ClassVar[str] = "bottleneck.safetensors"
+    mergeable: ClassVar[bool] = False
 
     lr: NonNegativeFloat = 3e-4
     width: PositiveInt = 16

@@ -38,9 +38,12 @@ class Full(Method):
             model.save_pretrained(folder / FOLDER)  # pyright: ignore[reportCallIssue]
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """Return the trained model, in evaluation mode."""
+        """Return the model with the trained weights, in evaluation mode."""
         with quiet():
-            return type(model).from_pretrained(folder / FOLDER, config=model.config, dtype=model.dtype).eval()
+            trained = type(model).from_pretrained(folder / FOLDER, config=model.config, dtype=model.dtype)
+        # The given model also has what no file holds: how a decoder reads the last token, which parts are new.
+        model.load_state_dict(trained.state_dict())
+        return model.eval()
 
     def kept(self, folder: Path) -> bool:
         """Return whether `weights/` exists."""

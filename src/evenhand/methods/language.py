@@ -7,7 +7,7 @@ from evenhand.methods.method import Method
 
 GENERATIVE_KINDS = (
     *("full", "base", "lora", "dora", "vera", "ia3", "oft", "boft", "bottleneck", "bitfit", "last"),
-    *("prefix", "prompt", "p_tuning", "qlora", "magnitude", "wanda", "dp_full", "dp_lora"),
+    *("prefix", "prompt", "p_tuning", "qlora", "magnitude", "wanda", "rounded", "dp_full", "dp_lora"),
 )
 """Kinds of methods that can fine-tune a language model."""
 

@@ -44,6 +44,9 @@ class Method(Spec):
     whole: ClassVar[bool] = False
     """Whether `save` writes a whole model, which `keep: adapters` leaves out."""
 
+    mergeable: ClassVar[bool] = True
+    """Whether the trained model is an ordinary one, with PEFT's adapter merged, so that it can be compressed."""
+
     lr: NonNegativeFloat = 3e-5
     epochs: NonNegativeInt = 3
     train: Mapping[str, Any] = Field(default_factory=dict)

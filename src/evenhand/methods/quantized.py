@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,6 +31,7 @@ class QLoRA(LowRank):
 
     kind: ClassVar[str] = "qlora"
     summary: ClassVar[str] = "LoRA over a base model rounded to 4 bits, and the classification head"
+    mergeable: ClassVar[bool] = False
 
     def check(self, model: PreTrainedModel) -> None:
         """Raise InputError as `LowRank` does, for transposed layers, and where bitsandbytes cannot round."""
@@ -71,12 +72,9 @@ def _four_bits(linear: Any) -> torch.nn.Module:
     """Return a linear layer of 4 bits in place of one whose weights are rounded when it is moved to a device."""
     import torch
 
-    # It would recommend a package that downloads its kernels.
-    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    import bitsandbytes as bnb  # pyright: ignore[reportMissingImports]
-
+    bnb: Any = import_module("bitsandbytes.nn")
     native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    four = bnb.nn.Linear4bit(
+    four = bnb.Linear4bit(
         linear.in_features,
         linear.out_features,
         bias=linear.bias is not None,
@@ -85,7 +83,7 @@ def _four_bits(linear: Any) -> torch.nn.Module:
         quant_type="nf4",
         device="meta",  # its own values are never read, and would be drawn
     )
-    four.weight = bnb.nn.Params4bit(
+    four.weight = bnb.Params4bit(
         linear.weight.data, requires_grad=False, compress_statistics=True, quant_type="nf4", module=four
     )
     four.bias = linear.bias

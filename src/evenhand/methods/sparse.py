@@ -1,4 +1,4 @@
-"""Prunes weights before full fine-tuning, which is known to hurt small groups: a harm that an audit must detect."""
+"""Prunes weights, before full fine-tuning or after any: a harm that an audit must detect."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from evenhand.errors import InputError
+from evenhand.methods.compression import Compression
 from evenhand.methods.full import Full
 from evenhand.methods.layers import blocks, linear_layers, transposed, within
 
@@ -28,11 +29,11 @@ MASK = "pruned"
 _BATCH = 32
 
 
-class Pruned(Full):
+class Pruned(Compression, Full):
     """Base class: sets a share of the weights of the base's repeated linear layers to 0, and trains all others.
 
     A pruned weight remains 0: its gradient is 0, and so is AdamW's update. Embeddings, normalisations, biases,
-    poolers and the head are not pruned.
+    poolers and the head are not pruned. With `epochs: 0` or `of`, nothing is trained.
 
     Attributes:
         sparsity: the share of each layer's weights that is 0, rounded down to a whole number of weights.
@@ -47,6 +48,11 @@ class Pruned(Full):
                 f"{self.kind}: {type(model).__name__} has no linear layers within repeated layers to prune; use kind: "
                 "full"
             )
+
+    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
+        """Return the model itself, with all weights trained if there are epochs; nothing is drawn or pruned yet."""
+        self.check(model)
+        return super().apply(model, seed).requires_grad_(self.epochs > 0)
 
 
 class Magnitude(Pruned):
@@ -67,18 +73,18 @@ class Magnitude(Pruned):
     summary: ClassVar[str] = "every weight but the smallest of each linear layer, which are 0 and stay it"
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """Return the model itself, pruned, with all other weights trained; nothing is drawn.
+        """Return the model itself, pruned, with all other weights trained if there are epochs; nothing is drawn.
 
         Raises:
             InputError: see `check`.
         """
-        self.check(model)
+        super().apply(model, seed)
         layers = linear_layers(model)
         for name in within(layers, blocks(model)):
             weight: Any = layers[name].weight
             scores = weight.detach().abs().reshape(1, -1)
             prune(layers[name], smallest_entries(scores, self.sparsity).reshape(weight.shape))
-        return super().apply(model, seed)
+        return model
 
 
 class Wanda(Pruned):
@@ -86,8 +92,8 @@ class Wanda(Pruned):
 
     Source: Sun et al. (2023, arXiv:2306.11695).
 
-    The norms are over the tokens of the first training examples. Layers are pruned one after the other; the inputs of
-    each come from the pruned layers before it.
+    The norms are over the tokens of the first training examples, which `pack` knows: it prunes. Layers are pruned one
+    after the other; the inputs of each come from the pruned layers before it.
 
     Attributes:
         sparsity: the share of each row (the weights of one output) that is 0, rounded down to a whole number of them.
@@ -103,15 +109,6 @@ class Wanda(Pruned):
     summary: ClassVar[str] = "every weight but the least used of each row of linear layers, which are 0 and stay it"
 
     examples: PositiveInt = 128
-
-    def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
-        """Return the model itself with all weights trained; `pack` prunes it, since this needs the training examples.
-
-        Raises:
-            InputError: see `check`.
-        """
-        self.check(model)
-        return super().apply(model, seed)
 
     def pack(
         self,
@@ -156,7 +153,7 @@ def smallest_entries(scores: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def prune(layer: torch.nn.Module, chosen: torch.Tensor) -> None:
-    """Set weights of a layer to 0 permanently.
+    """Set weights of a layer to 0, permanently if they are trained.
 
     Args:
         layer: a linear layer.
@@ -164,8 +161,9 @@ def prune(layer: torch.nn.Module, chosen: torch.Tensor) -> None:
     """
     weight: Any = layer.weight
     weight.data.masked_fill_(chosen, 0)
-    layer.register_buffer(MASK, chosen.contiguous(), persistent=False)
-    weight.register_hook(lambda gradient: gradient.masked_fill(layer.get_buffer(MASK), 0))
+    if weight.requires_grad:
+        layer.register_buffer(MASK, chosen.contiguous(), persistent=False)
+        weight.register_hook(lambda gradient: gradient.masked_fill(layer.get_buffer(MASK), 0))
 
 
 def input_norms(

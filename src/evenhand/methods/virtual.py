@@ -35,6 +35,8 @@ class VirtualTokens(PeftAdapter):
     reads: ClassVar[tuple[str, ...]] = ("inputs_embeds", "logits_to_keep")
     """Arguments that the forward pass of a language model must have."""
 
+    mergeable: ClassVar[bool] = False
+
     lr: NonNegativeFloat = 1e-2
     tokens: PositiveInt = 20
 

@@ -22,7 +22,7 @@ from evenhand.study.store import Chosen, Store
 from evenhand.study.timing import MeasuredTimes, measure_times
 from evenhand.study.timing_language import measure_language_times
 from evenhand.study.trial_cost import Cost, disk_bytes
-from evenhand.study.trial_runner import work_of
+from evenhand.study.trial_work import work_of
 from evenhand.tasks import packing
 from evenhand.training.threads import kept_threads
 

@@ -11,6 +11,7 @@ from importlib import metadata
 from evenhand.methods.method import Method
 from evenhand.methods.private import Private
 from evenhand.methods.quantized import QLoRA
+from evenhand.methods.rounded import Rounded
 from evenhand.plugins import declared
 from evenhand.training import launch
 
@@ -27,6 +28,8 @@ _SHARED_KEYS = {"python", *PACKAGES, "device", "machine", "system", "processes"}
 def training_environment(method: Method) -> dict[str, str]:
     """Return Python's version, those of the packages that this method trains with, and the machine."""
     of_method = {name: metadata.version(name) for kind, name in METHOD_PACKAGES.items() if isinstance(method, kind)}
+    if isinstance(method, Rounded) and method.format != "int8":
+        of_method["bitsandbytes"] = metadata.version("bitsandbytes")
     plugin = declared("methods").get(method.kind)
     return {**_shared(), **of_method, **({plugin.package: plugin.version} if plugin else {})}
 

@@ -43,13 +43,15 @@ def tune(plan: Plan, execute: Executor, first: Round) -> Plan:
 def train(plan: Plan, execute: Executor, first: Round) -> None:
     """Train the study's own trials, those that are matched to a reference after the reference; see `tune`.
 
-    At the end, predictions by thresholds per group are made from those of trained trials.
+    Then trained models are compressed, and at the end predictions by thresholds per group are made.
     """
     first = replace(first, study=plan.study)
-    run_missing([trial for trial in plan.distinct if trial.match is None], execute, first)
-    matched = [trial for trial in plan.distinct if trial.match is not None]
-    if matched:
-        run_missing(matched, execute, first)
+    trained = [trial for trial in plan.distinct if trial.uncompressed is None]
+    run_missing([trial for trial in trained if trial.match is None], execute, first)
+    later = [trial for trial in trained if trial.match is not None]
+    for trials in (later, [trial for trial in plan.distinct if trial.uncompressed is not None]):
+        if trials:
+            run_missing(trials, execute, first)
     post_process(plan.post_processed, first.store, first.watcher.say)
 
 

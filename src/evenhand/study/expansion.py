@@ -13,6 +13,7 @@ from evenhand.audit.membership.attack import BASE
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.groups import hash_of_groups
 from evenhand.data.splits import Split
+from evenhand.methods.compression import Compression
 from evenhand.methods.method import Method
 from evenhand.models.load import resolve_precision
 from evenhand.study.loaded_setting import LoadedSetting, Sample
@@ -57,6 +58,8 @@ class Trial:
         questioning: for pairs, the texts that prompts are about; None: none, or the task's own reviews.
         scoring: for language models of a pool, the texts whose tokens they score; None: none.
         source: for a trial that is not trained, the trained trial from whose predictions its own are made.
+        uncompressed: for a trial that compresses a trained model, the trial that trained it.
+        is_compressed: whether another trial compresses its model, so that its weights have to be kept.
     """
 
     setting: LoadedSetting
@@ -80,6 +83,8 @@ class Trial:
     questioning: Questioning | None = field(default=None, repr=False)
     scoring: TokenScoring | None = field(default=None, repr=False)
     source: Trial | None = field(default=None, repr=False)
+    uncompressed: Trial | None = field(default=None, repr=False)
+    is_compressed: bool = False
 
     @cached_property
     def hash(self) -> str:
@@ -148,7 +153,7 @@ def study_trials(settings: Mapping[str, LoadedSetting], chosen: Iterable[Choice]
             return setting_of
 
         for seed in spec.seeds:
-            for trial in _trials_of_seed(prepared, settled(seed), seed, prepared.sample(seed)):
+            for trial in _compressed(_trials_of_seed(prepared, settled(seed), seed, prepared.sample(seed))):
                 used = replace(trial, benchmarks=prepared.benchmarks, generations=prepared.generations)
                 yield _with_thresholds(used)
         yield from _twins(prepared, settled(None))
@@ -272,6 +277,21 @@ def _trial(
         questioning=sample.questioning,
         scoring=sample.scoring,
     )
+
+
+def _compressed(trials: Iterable[Trial]) -> Iterator[Trial]:
+    """Yield the trials of one seed; those that compress the model of another have its data and `train:`."""
+    trained = {trial.method: trial for trial in trials}
+    names = {trial.spec.of or "" for trial in trained.values() if isinstance(trial.spec, Compression)}
+    trained |= {name: replace(trained[name], keep="weights", is_compressed=True) for name in names & trained.keys()}
+    for trial in trained.values():
+        name = trial.spec.of if isinstance(trial.spec, Compression) else None
+        if name is None:
+            yield trial
+        elif name in trained:
+            of = trained[name]
+            identity = {**trial.identity, **{key: of.identity[key] for key in ("training", "train")}, "of": of.hash}
+            yield replace(trial, uncompressed=of, examples=of.examples, train=of.train, identity=identity)
 
 
 def _with_thresholds(trial: Trial) -> Trial:

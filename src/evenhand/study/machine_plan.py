@@ -110,7 +110,7 @@ def _with_precision_of(accelerator: Accelerator, study: StudySpec) -> StudySpec:
 
 def _scheduled(todo: Sequence[Trial], forecasts: Mapping[str, TrialForecast], count: int) -> tuple[float, float]:
     """Return the wall time and the sum of accelerator-seconds of the trials that fit: candidates first, then the
-    study's own, each matched one after its reference."""
+    study's own, each after the one that it is matched to or compresses."""
     wall = used = 0.0
     for tuning in (True, False):
         part = [trial for trial in todo if (trial.role == "tuning") == tuning and forecasts[trial.hash].fits]
@@ -119,13 +119,20 @@ def _scheduled(todo: Sequence[Trial], forecasts: Mapping[str, TrialForecast], co
             ScheduledTrial(
                 forecasts[trial.hash].seconds,
                 forecasts[trial.hash].accelerators,
-                None if trial.match is None else place.get(trial.match.trial),
+                place.get(_waited_for(trial) or ""),
             )
             for trial in part
         ]
         wall += makespan(jobs, count)
         used += sum(job.seconds * job.accelerators for job in jobs)
     return wall, used
+
+
+def _waited_for(trial: Trial) -> str | None:
+    """Return the hash of the trial that has to be complete before this one; None if there is none."""
+    if trial.uncompressed is not None:
+        return trial.uncompressed.hash
+    return None if trial.match is None else trial.match.trial
 
 
 def _by_method(

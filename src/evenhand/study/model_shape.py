@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evenhand.methods.base import Base
+from evenhand.methods.compression import Compression
 from evenhand.methods.fit import model_skeleton
 from evenhand.methods.full import Full
 from evenhand.methods.layers import QUERY_AND_VALUE, blocks
@@ -149,6 +151,8 @@ def shape_of(base: BaseModel, classes: int | None, method: Method) -> ModelShape
 
 def _counted(method: Method) -> Method:
     """Return a method with the same sizes that can be applied without weights."""
+    if isinstance(method, Compression) and method.epochs == 0:
+        return Base()
     if isinstance(method, Pruned):
         return Full()
     if isinstance(method, QLoRA):

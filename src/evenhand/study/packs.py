@@ -9,7 +9,7 @@ import numpy as np
 from evenhand.study.expansion import Trial
 from evenhand.study.resources import ResourcesSpec
 from evenhand.study.store import Store
-from evenhand.study.trial_runner import work_of
+from evenhand.study.trial_work import work_of
 from evenhand.tasks import packing
 from evenhand.training.threads import threads_that_pay
 

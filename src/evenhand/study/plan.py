@@ -284,6 +284,7 @@ def _joined(first: Trial, second: Trial) -> Trial:
         probing=first.probing or second.probing,
         questioning=first.questioning or second.questioning,
         scoring=scored[0] if scored else None,
+        is_compressed=first.is_compressed or second.is_compressed,
         keep=max(first.keep, second.keep, key=KEEP.index),
         evaluations={**first.evaluations, **second.evaluations},
         fingerprints={**first.fingerprints, **second.fingerprints},

@@ -15,6 +15,7 @@ from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import LARGEST, Spec
 from evenhand.study.compared_groups import Against
+from evenhand.study.compression_spec import check_compression
 from evenhand.study.generations_spec import GenerationsSpec, check_generations
 from evenhand.study.harness_spec import HarnessSpec
 from evenhand.study.harness_spec import check_harness as check_harness
@@ -238,6 +239,17 @@ class Setting(Spec):
             try:
                 check_loss(method, self.training(name), kind, self.match)
                 check_thresholds(method, kind, self.split, **asked)
+            except InputError as error:
+                raise InputError(f"methods.{name}.{error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_compressed(self) -> Setting:
+        """Refuse compressions that are impossible in this setting."""
+        methods, kind = {name: self.method(name) for name in self.methods}, kind_of(self.task["name"])
+        for name in methods:
+            try:
+                check_compression(name, methods, kind, self.tuning)
             except InputError as error:
                 raise InputError(f"methods.{name}.{error}") from None
         return self

@@ -41,6 +41,9 @@ SHORTAGE = "shortage"
 WEIGHTS = "weights"
 """Key of `trial.json`: by file, the hash of the weights that were kept."""
 
+UNCOMPRESSED = "uncompressed_weights"
+"""Key of `trial.json` of a compressed model: `WEIGHTS` of the trial that trained it."""
+
 Chosen = Literal["replicas", "threads"]
 """Files of the choices that timing makes at the first run of a study; both change results by rounding."""
 
@@ -172,6 +175,8 @@ class Store:
         if kept["status"] == "failed":
             return True
         wanted = (
+            self.weights_there,
+            self.compression_current,
             self.predicted,
             self.scored,
             self.probed,
@@ -180,6 +185,17 @@ class Store:
             self.tokens_scored,
         )
         return all(is_there(trial) for is_there in wanted)
+
+    def weights_there(self, trial: Trial) -> bool:
+        """Return whether a trial's weights were kept, if another trial compresses its model."""
+        return not trial.is_compressed or trial.spec.kept(self.folder(trial.hash))
+
+    def compression_current(self, trial: Trial) -> bool:
+        """Return whether a trial was made from the present weights of the model that it compresses, if it does."""
+        if trial.uncompressed is None:
+            return True
+        kept, trained = (self.read(each.hash) or {} for each in (trial, trial.uncompressed))
+        return kept.get(UNCOMPRESSED) == trained.get(WEIGHTS)
 
     def predicted(self, trial: Trial) -> bool:
         """Return whether the trial's table has rows for all examples that the study requires."""

@@ -18,14 +18,15 @@ from evenhand.study.environment import training_environment
 from evenhand.study.expansion import Trial
 from evenhand.study.memory_retries import why_not_smaller, with_smaller_passes
 from evenhand.study.selection import validation_accuracy
-from evenhand.study.store import SHORTAGE, WEIGHTS, Store, hashes_of_weights
+from evenhand.study.store import SHORTAGE, UNCOMPRESSED, WEIGHTS, Store, hashes_of_weights
 from evenhand.study.time_limit import time_limit
+from evenhand.study.trial_work import work_of
 from evenhand.tasks import trainer
 from evenhand.tasks.generations.trial import write_generations
 from evenhand.tasks.trial_options import write_options
 from evenhand.tasks.trial_probes import write_probes
 from evenhand.tasks.trial_tokens import write_tokens
-from evenhand.tasks.work import Job, Work
+from evenhand.tasks.work import Job
 from evenhand.tasks.workers import train_in_all_processes
 from evenhand.training import launch
 from evenhand.training.checkpoints import MatchTarget
@@ -74,9 +75,11 @@ def run_trials(
         yield first, TrialOutcome("kept")
         return
     why = None
-    if store.read(first.hash) is not None:
+    if store.read(first.hash) is not None and not store.compression_current(first):
+        why = "the model that it compresses was trained again"
+    elif store.read(first.hash) is not None:
         intact = store.weights_intact(first.hash)
-        if intact and _complete_from_weights(first, store):
+        if intact and store.weights_there(first) and _complete_from_weights(first, store):
             store.completed(first.hash)
             yield first, TrialOutcome("predicted")
             return
@@ -171,7 +174,7 @@ def _score(trial: Trial, model: nn.Module, folder: Path, store: Store) -> None:
 
 def _complete_from_weights(trial: Trial, store: Store) -> bool:
     """Make a trial's missing records from its kept weights; return False if these were not kept."""
-    work, folder, trains = work_of(trial), store.folder(trial.hash), trainer(trial.kind)
+    work, folder, trains = work_of(trial, store), store.folder(trial.hash), trainer(trial.kind)
     if not store.predicted(trial):
         rows = trains.predict(work, folder, trial.evaluations, store.features)
         if rows is None:
@@ -197,28 +200,6 @@ def _complete_from_weights(trial: Trial, store: Store) -> bool:
     return continued or write_generations(work, model, folder)
 
 
-def work_of(trial: Trial) -> Work:
-    """Return the inputs of a trial's training, as the training wing takes them."""
-    asked = trial.setting.spec.prompts
-    return Work(
-        base=trial.setting.base,
-        method=trial.spec,
-        train=trial.train,
-        seed=trial.seed,
-        classes=trial.setting.dataset.classes,
-        examples=trial.examples,
-        validation=trial.sample.validation,
-        prompts=trial.setting.prompts,
-        sequence_loss=asked is not None and asked.sequence_loss,
-        content_free=() if asked is None else asked.content_free,
-        questioning=trial.questioning,
-        generations=trial.generations,
-        probing=trial.probing,
-        scoring=trial.scoring,
-        trial=trial.hash,
-    )
-
-
 def matching_target(trial: Trial, store: Store) -> MatchTarget | None:
     """Return the value that a trial's checkpoint should match: the value that its reference reached.
 
@@ -241,7 +222,12 @@ def matching_target(trial: Trial, store: Store) -> MatchTarget | None:
 def _train_pack_or_fail(
     pack: Sequence[Trial], jobs: Sequence[Job], store: Store, progress: Progress | None
 ) -> Iterator[Any]:
-    """Train a pack, or yield the error of its failed reference."""
+    """Train a pack, or yield the error of its failed reference, or of the failed training of what it compresses."""
+    of = pack[0].uncompressed
+    trained = None if of is None else store.read(of.hash)
+    if of is not None and trained is not None and trained["status"] == "failed":
+        yield TrainingError(f"{of.method}, whose model this trial compresses, failed: {trained['reason']}")
+        return
     try:
         target = matching_target(pack[0], store)
     except TrainingError as error:
@@ -252,8 +238,8 @@ def _train_pack_or_fail(
 
 
 def _job(trial: Trial, folder: Path, store: Store) -> Job:
-    """Return the job of a trial, with what follows its training: benchmarks, probes, prompts, continuations and scores."""
-    work = work_of(trial)
+    """Return the job of a trial, with all that follows its training: benchmarks, probes, prompts, texts and scores."""
+    work = work_of(trial, store)
 
     def afterwards(model: nn.Module) -> None:
         """Score, probe and question the trained model, let it continue prompts, and score the tokens of texts."""
@@ -290,6 +276,8 @@ def _train(
                 else:
                     outcome, rows = result
                     kept |= asdict(outcome) | {WEIGHTS: hashes_of_weights(job.folder)}
+                    if trial.uncompressed is not None:
+                        kept[UNCOMPRESSED] = (store.read(trial.uncompressed.hash) or {}).get(WEIGHTS)
                     store.write_predictions(job.folder, trial, rows)
                     outcome_of_trial = TrialOutcome("trained", again, outcome.seconds)
                 write_text(job.folder / "trial.json", json.dumps(kept, indent=1))

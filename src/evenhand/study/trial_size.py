@@ -20,7 +20,7 @@ from evenhand.data.translation import Translations
 from evenhand.study.arithmetic import Answers, Lengths, TrialSize
 from evenhand.study.expansion import Trial
 from evenhand.study.model_shape import ModelShape, shape_of
-from evenhand.study.trial_runner import work_of
+from evenhand.study.trial_work import work_of
 from evenhand.tasks import trainer
 from evenhand.tasks.classification import FROZEN_BELOW
 from evenhand.tasks.language import room_for_text

@@ -23,6 +23,7 @@ from evenhand.tasks.work import (
     Work,
     attention_kernels,
     count_parameters,
+    deployed_model,
     peak_of_process,
     write_log_row,
 )
@@ -191,9 +192,11 @@ def assemble_pack(
 
 
 def _model(work: Work) -> nn.Module:
-    """Return the base model as the trial's method alters it."""
+    """Return the base model, or the trained one that the trial compresses, as the trial's method alters it."""
     from evenhand.models.load import load_classifier
 
+    if work.uncompressed is not None:
+        return work.method.apply(deployed_model(work.uncompressed, kept_model), work.seed)
     return work.method.apply(load_classifier(work.base, work.classes, work.seed, work.train.base_dropout), work.seed)
 
 

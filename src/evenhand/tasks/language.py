@@ -23,6 +23,7 @@ from evenhand.tasks.work import (
     Work,
     attention_kernels,
     count_parameters,
+    deployed_model,
     peak_of_process,
     write_log_row,
 )
@@ -175,9 +176,11 @@ def assemble_language_pack(work: Work, inputs: Any, where: torch.device) -> Lang
 
 
 def _model(work: Work) -> nn.Module:
-    """Return the base model as the trial's method alters it."""
+    """Return the base model, or the trained one that the trial compresses, as the trial's method alters it."""
     from evenhand.models.language import load_language_model
 
+    if work.uncompressed is not None:
+        return work.method.apply(deployed_model(work.uncompressed, kept_model), work.seed)
     return work.method.apply(load_language_model(work.base, work.train.base_dropout), work.seed)
 
 

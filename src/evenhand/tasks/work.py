@@ -19,6 +19,7 @@ from evenhand.training.recipe import TrainSpec
 if TYPE_CHECKING:
     import polars as pl
     from torch import nn
+    from transformers import PreTrainedModel
 
     from evenhand.models.find import BaseModel
     from evenhand.tasks.generations.generations import Generations
@@ -31,6 +32,19 @@ if TYPE_CHECKING:
 Keep = Literal["adapters", "weights", "none"]
 
 LOG = "log.jsonl"
+
+
+@dataclass(frozen=True, eq=False)
+class KeptTrial:
+    """A trial whose weights were kept.
+
+    Attributes:
+        work: the trial.
+        folder: of the weights.
+    """
+
+    work: Work
+    folder: Path
 
 
 def do_nothing(model: nn.Module) -> None:
@@ -58,6 +72,8 @@ class Work:
         probing: the probing after training; None: none.
         scoring: the texts whose tokens are scored after training, for membership inference; None: none.
         trial: hash of the trial, which identifies it in the tables of what follows its training.
+        uncompressed: for a method that compresses a trained model, the trial that trained it; None: it starts from the
+            base model.
     """
 
     base: BaseModel
@@ -76,6 +92,7 @@ class Work:
     probing: Probing | None = None
     scoring: TokenScoring | None = None
     trial: str = ""
+    uncompressed: KeptTrial | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +162,20 @@ class Trainer(Protocol):
     def kept_model(self, work: Work, folder: Path) -> nn.Module | None:
         """Return the trained model on the CPU; None if its weights were not kept."""
         ...
+
+
+def deployed_model(kept: KeptTrial, kept_model: Callable[[Work, Path], nn.Module | None]) -> PreTrainedModel:
+    """Return a trained model as an ordinary one, on the CPU: an adapter is merged into its weights.
+
+    Args:
+        kept: the trial.
+        kept_model: loads it, see `Trainer.kept_model`.
+    """
+    from evenhand.methods.compression import merged
+
+    model = kept_model(kept.work, kept.folder)
+    assert model is not None, "the weights of a model that is compressed are kept"
+    return merged(model)
 
 
 def write_log_row(files: Sequence[IO[str]], replica: int, row: Mapping[str, Any]) -> None:

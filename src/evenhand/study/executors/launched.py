@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 
 from evenhand.errors import InputError
+from evenhand.methods.compression import Compression
 from evenhand.methods.private import Private
 from evenhand.methods.quantized import QLoRA
 from evenhand.study.expansion import Trial
@@ -63,6 +64,8 @@ def _reason_against(trial: Trial) -> str | None:
         return "draws its batches and its noise for one process"
     if isinstance(trial.spec, QLoRA):
         return "rounds its base model to 4 bits, which has not been shown to work in several processes"
+    if isinstance(trial.spec, Compression) and not trial.spec.epochs:
+        return "compresses a model without training, which one process does"
     if trial.spec.loss is not None and trial.spec.loss.kind == "group_dro":
         return "has the loss group_dro, which weighs the groups of a whole step, and a process sees only a share of it"
     if trial.train.base_dropout:
