@@ -221,7 +221,7 @@ def test_a_method_that_fits_is_not_refused_by_the_skeleton():
 
 
 def test_every_registered_method_is_tested_here_or_has_tests_of_its_own():
-    elsewhere = {"full", "lora", "head", "base", "qlora", "dp_full", "dp_lora"}
+    elsewhere = {"full", "lora", "head", "base", "qlora", "dp_full", "dp_lora", "rounded"}
     assert set(METHODS) <= set(METHOD) | elsewhere
 
 

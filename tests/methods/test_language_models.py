@@ -194,5 +194,5 @@ def test_what_cannot_be_is_refused_with_the_reason_before_training(kind, reason,
 
 
 def test_every_kind_is_tried_here_or_refused():
-    tried = {*METHOD, "base", "bitfit", "dp_full", "dp_lora"}
+    tried = {*METHOD, "base", "bitfit", "dp_full", "dp_lora", "rounded"}
     assert tried == set(GENERATIVE_KINDS) and tried < set(METHODS)
