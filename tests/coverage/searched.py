@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.audit.measures import Measure, measure_named
+from evenhand.audit.subgroups.asked import Asked
 from evenhand.audit.subgroups.attributes import SearchedAttribute
 from evenhand.audit.subgroups.conjunctions import Conjunctions
 from evenhand.audit.subgroups.contrasts import ComparisonKind
-from evenhand.audit.subgroups.draws import Asked
 from evenhand.audit.subgroups.findings import adjusted
 from evenhand.audit.subgroups.null import null_maxima
 from evenhand.audit.subgroups.questions import Outcome
@@ -65,7 +65,7 @@ def outcome(
     reference = None if comparisons == ("gap",) else "full"
     named = measure_named(measure) if isinstance(measure, str) else measure
     sums = numerator * weight, weight
-    return Outcome(named, None, None, "lora", reference, *sums, comparisons, terms=terms)
+    return Outcome(named, None, None, "lora", reference, comparisons, *sums, terms=terms)
 
 
 def searched(

@@ -46,13 +46,14 @@ def audited_tables(tables: Mapping[str, pl.DataFrame], design: Design) -> dict[s
     assessments = audit(complete, design)
     for name in COMPUTED:
         complete[name] = pl.concat([getattr(assessment, name) for assessment in assessments])
-    return complete | {"findings": _findings(complete, design)}
+    return complete | {"findings": _findings(complete, design, attacks)}
 
 
-def _findings(tables: Mapping[str, pl.DataFrame], design: Design) -> pl.DataFrame:
+def _findings(tables: Mapping[str, pl.DataFrame], design: Design, attacks: Mapping[str, Attack]) -> pl.DataFrame:
     """The subgroups that fare worst, where the design asks for a search; else none."""
     if design.subgroups is None:
         return records.TABLES["findings"].empty()
+    from evenhand.audit.kinds.membership import readings as of_membership
     from evenhand.audit.kinds.numbers import readings
     from evenhand.audit.kinds.prediction_tables import evaluations
     from evenhand.audit.subgroups.findings import findings
@@ -61,4 +62,5 @@ def _findings(tables: Mapping[str, pl.DataFrame], design: Design) -> pl.DataFram
     of_table = tables["examples"], tables["trials"]
     predictions = (Searchable(one) for one in evaluations(*of_table, tables["predictions"], design))
     numbers = (Searchable(one.evaluation, one.kind, one.only) for one in readings(*of_table, tables["values"], design))
-    return findings(chain(predictions, numbers), design)
+    membership = of_membership(*of_table, tables["members"], tables["scores"], design, attacks)
+    return findings(chain(predictions, numbers, membership), design)

@@ -31,7 +31,7 @@ def made(seed: int, kind: ComparisonKind, terms: tuple[float, ...], runs: int = 
     unit = rng.integers(0, 150, ROWS) if clustered else None
     measure = measure_named("positive_predictive_value" if sum(terms) == 0 else "balanced_accuracy")
     reference = None if kind == "gap" else "full"
-    outcome = Outcome(measure, None, None, "lora", reference, numerator, weight, (kind,), terms=terms)
+    outcome = Outcome(measure, None, None, "lora", reference, (kind,), numerator, weight, terms=terms)
     return Conjunctions(attributes(rng, ROWS, 3, 3), ROWS, 2, 20, unit), outcome, rng
 
 
@@ -94,7 +94,7 @@ def test_skewness_is_that_of_the_contributions(kind, clustered):
     losses = -np.exp(rng.normal(size=(ROWS, 1)))
     ones = np.ones((ROWS, 1))
     reference = None if kind == "gap" else "full"
-    outcome = Outcome(measure_named("log_loss"), None, None, "lora", reference, losses, ones, (kind,))
+    outcome = Outcome(measure_named("log_loss"), None, None, "lora", reference, (kind,), losses, ones)
     sums = moments(found, losses, ones)
     before = contrasts(kind, sums, proportion=False)
     after, judged = allowing_for_skewness(before, found, outcome, kind, sums)
@@ -140,7 +140,7 @@ def test_units_that_keep_their_ratios_give_the_contrast_by_its_unsmoothed_varian
     found = Conjunctions(attributes(rng, ROWS, 2, 2), ROWS, 2, 20, unit)
     losses, ones = np.exp(rng.normal(size=ROWS // 2))[unit][:, None], np.ones((ROWS, 1))
     reference = None if kind == "gap" else "full"
-    outcome = Outcome(measure_named("log_loss"), None, None, "lora", reference, losses, ones, (kind,))
+    outcome = Outcome(measure_named("log_loss"), None, None, "lora", reference, (kind,), losses, ones)
     (asked,) = ask(found, outcome, 10)
     whole, centre = np.full(ROWS // 2, 2.0), losses.mean() if kind == "gap" else 0.0
     inside = csr_array([np.bincount(unit, found.members(place)) for place in range(len(found))])

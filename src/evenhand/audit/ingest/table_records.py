@@ -71,7 +71,8 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
         )
     names = several(request.groups)
-    searched = _subgroups(request, predicted is not None or read.numbers is not None or bool(read.values))
+    searchable = predicted is not None or read.numbers is not None or bool(read.values) or membership is not None
+    searched = _subgroups(request, searchable)
     cuts = None if searched is None else searched.cuts
     groups = attributes(columns, names, cuts) if names or membership is None else {}
     asked = several(request.against)
@@ -211,7 +212,9 @@ def _subgroups(request: TableRequest, searchable: bool) -> SubgroupsDesign | Non
     if request.subgroups is None:
         return None
     if not searchable:
-        raise InputError(f"{request.source}: subgroups are searched in predictions and values, and there are none")
+        raise InputError(
+            f"{request.source}: subgroups are searched in predictions, values and membership scores, and there are none"
+        )
     return SubgroupsDesign.parse(request.subgroups, "subgroups")
 
 

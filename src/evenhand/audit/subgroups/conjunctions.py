@@ -311,3 +311,9 @@ class Conjunctions:
         """bool [R], the rows for which all these attributes exist; None: all rows."""
         masks = [mask for place in set(attributes) if (mask := self.attributes[place].defined) is not None]
         return np.logical_and.reduce(masks) if masks else None
+
+    def exists(self, place: int) -> np.ndarray:
+        """bool [R], the rows for which all attributes of a conjunction exist."""
+        own = [int(np.searchsorted(self._offsets, item, side="right")) - 1 for item in self.items[place] if item >= 0]
+        mask = self.eligible(own)
+        return np.ones(self.rows, dtype=bool) if mask is None else mask

@@ -116,7 +116,7 @@ def _changes(sums: Moments, proportion: bool) -> Contrasts:
     v_both = side.squares_by_run(own)
     smallest = side.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max)
     known = side.units if len(side.terms) == 1 else np.minimum(side.units, smallest)
-    variance, df, seeds = _two_way(side.values, v_example, v_both, known, sums.depth)
+    variance, df, seeds = with_seeds(side.values, v_example, v_both, known, sums.depth)
     spread = np.sqrt(
         spread_at(side.terms, everybody.spread(everybody.unchanged[0]), side.units, [*side.size.T]) + seeds
     )
@@ -143,7 +143,7 @@ def _gaps(sums: Moments, proportion: bool) -> Contrasts:
         v_example = np.maximum(v_example - 2 * factor * quadratic(own[0], sums.crossed, own[1]), 0.0)
         v_both = np.maximum(v_both - 2 * by_run(own[0], sums.crossed, own[1], inside.runs), 0.0)
     units = units_of_two_sides(v_sides[0], v_sides[1], inside.units, outside.units, sums.distinct)
-    variance, df, seeds = _two_way(values, v_example + least, v_both, units, sums.depth)
+    variance, df, seeds = with_seeds(values, v_example + least, v_both, units, sums.depth)
     smallest = np.minimum(
         inside.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max),
         outside.units_of_runs.min(axis=1, initial=np.iinfo(np.int64).max),
@@ -151,7 +151,7 @@ def _gaps(sums: Moments, proportion: bool) -> Contrasts:
     return Contrasts(estimate, variance, df, inside.units, smallest, np.sqrt(expected[0] + expected[1] + seeds))
 
 
-def _two_way(
+def with_seeds(
     values: np.ndarray, v_example: np.ndarray, v_both: np.ndarray, units: np.ndarray, depth: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Variances with their degrees of freedom, and what seeds add on average at that depth, float [S] each."""

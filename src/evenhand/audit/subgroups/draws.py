@@ -4,63 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri_exp
 
-from evenhand.audit.subgroups.contrasts import (
-    ComparisonKind,
-    Contrasts,
-    smoothed_variance,
-    to_normal,
-    variance_of_change,
-)
-from evenhand.audit.subgroups.questions import Outcome
-from evenhand.audit.subgroups.sides import Moments, quadratic, spread_at
+from evenhand.audit.subgroups.contrasts import smoothed_variance, to_normal, variance_of_change
+from evenhand.audit.subgroups.ratios import AskedRatio
+from evenhand.audit.subgroups.sides import quadratic, spread_at
 from evenhand.stats.contrast import units_of_two_sides
 from evenhand.stats.subsets import correction
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """One question to all conjunctions.
-
-    Attributes:
-        outcome: of every example.
-        kind: of comparison.
-        contrasts: before their sign.
-        sums: that they are made of.
-        judged: bool [S], the conjunctions that are compared: of enough units, with a standard error.
-    """
-
-    outcome: Outcome
-    kind: ComparisonKind
-    contrasts: Contrasts
-    sums: Moments
-    judged: np.ndarray
-
-    @cached_property
-    def z(self) -> np.ndarray:
-        """The contrasts on the scale of one-sided normal values, more is worse, float [S]; −∞ where not judged."""
-        return np.where(self.judged, self.oriented(self.contrasts.z), -np.inf)
-
-    def oriented(self, z: np.ndarray) -> np.ndarray:
-        """With its sign; where neither direction is worse, the normal value of twice the tail."""
-        if not self.outcome.two_sided:
-            return self.outcome.sign * z
-        return -ndtri_exp(np.minimum(np.log(2) + log_ndtr(-np.abs(z)), 0.0))
-
-    def largest(self, z: np.ndarray) -> np.ndarray:
-        """The largest of drawn contrasts, from [S, D] (before their sign) to float [D]."""
-        own = z[self.judged]
-        if not len(own):
-            return np.full(z.shape[1], -np.inf)
-        if not self.outcome.two_sided:
-            return (self.outcome.sign * own).max(axis=0)
-        return self.oriented(np.abs(own).max(axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +29,7 @@ class Eligible:
     of: np.ndarray
 
 
-def flipped(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
+def flipped(asked: AskedRatio, members: Any, patterns: Any, rows: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """Contrasts with random signs, on the scale of normal values, float [S, D]."""
     numerator, weight = (part[rows] for part in asked.outcome.mean)
     sums, terms = asked.sums, asked.outcome.terms
@@ -106,7 +59,7 @@ def flipped(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, signs: 
         return to_normal(total / np.sqrt(variance)[:, None], np.maximum(asked.contrasts.df, 1)[:, None])
 
 
-def resampled(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, order: np.ndarray) -> np.ndarray:
+def resampled(asked: AskedRatio, members: Any, patterns: Any, rows: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Changes of one ratio about their mean, drawn for each example anew, on the scale of normal values, float [S, D].
 
     They keep the skewness of changes, which random signs take away; order is int [D, r], with replacement.
@@ -120,7 +73,9 @@ def resampled(asked: Asked, members: Any, patterns: Any, rows: np.ndarray, order
         return to_normal(t, np.maximum(units - 1, 1)[:, None].astype(float))
 
 
-def resampled_units(asked: Asked, inside: Any, whole: np.ndarray, level: np.ndarray, order: np.ndarray) -> np.ndarray:
+def resampled_units(
+    asked: AskedRatio, inside: Any, whole: np.ndarray, level: np.ndarray, order: np.ndarray
+) -> np.ndarray:
     """Contrasts of one ratio whose units all get the ratio of another one, on the scale of normal values, float [S, D].
 
     Args:
@@ -143,7 +98,7 @@ def resampled_units(asked: Asked, inside: Any, whole: np.ndarray, level: np.ndar
         return to_normal(t, np.maximum(asked.contrasts.df, 1)[:, None].astype(float))
 
 
-def normal(asked: Asked, inside: Any, draws: int, rng: np.random.Generator) -> np.ndarray:
+def normal(asked: AskedRatio, inside: Any, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Jointly normal contrasts, float [S, D]; a conjunction of nobody in the sample is independent of all others."""
     drawn = rng.standard_normal((inside.shape[1], draws))
     count = np.asarray(inside.sum(axis=1))[:, None]
@@ -160,7 +115,7 @@ def normal(asked: Asked, inside: Any, draws: int, rng: np.random.Generator) -> n
 
 
 def permuted(
-    asked: Asked,
+    asked: AskedRatio,
     members: Any,
     patterns: Any,
     eligible: Eligible | None,
@@ -193,7 +148,9 @@ Drawn = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 """Of both sides, float [S, D] each: values, their variances, and these with their floors."""
 
 
-def _of_ratio(asked: Asked, y: np.ndarray, n: np.ndarray, both: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Drawn:
+def _of_ratio(
+    asked: AskedRatio, y: np.ndarray, n: np.ndarray, both: Callable[..., tuple[np.ndarray, np.ndarray]]
+) -> Drawn:
     """The ratio Σy/Σn of permuted rows."""
     sums, level = asked.sums, bool((n == n[0]).all())
     numerators = both(y)
@@ -223,7 +180,7 @@ def _of_ratio(asked: Asked, y: np.ndarray, n: np.ndarray, both: Callable[..., tu
 
 
 def _of_terms(
-    asked: Asked, numerator: np.ndarray, weight: np.ndarray, both: Callable[..., tuple[np.ndarray, np.ndarray]]
+    asked: AskedRatio, numerator: np.ndarray, weight: np.ndarray, both: Callable[..., tuple[np.ndarray, np.ndarray]]
 ) -> Drawn:
     """Sums of several ratios of permuted rows."""
     sums, terms = asked.sums, asked.outcome.terms

@@ -9,11 +9,8 @@ from math import factorial
 import numpy as np
 
 from evenhand.audit.disparities import Disparity, GapIntervals
+from evenhand.audit.subgroups.asked import Asked
 from evenhand.audit.subgroups.conjunctions import Conjunctions
-from evenhand.audit.subgroups.contrasts import contrasts
-from evenhand.audit.subgroups.draws import Asked
-from evenhand.audit.subgroups.moments import moments
-from evenhand.audit.subgroups.sides import Moments, Side
 
 ADDS = 1.645
 """A subgroup adds to a larger one where it differs from the others of that one by so many standard errors."""
@@ -81,19 +78,14 @@ def _end(place: int, folded: dict[int, int]) -> int:
 
 def _z_within(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """How much worse subgroups fare than the others of larger ones, in standard errors, float [K]; −∞ of nobody."""
-    first, others = asked.sums.inside.take(inner), _others(asked, inner, outer)
-    whole = asked.sums.inside.take(outer)
-    sums = Moments(first, others, None, asked.sums.everybody, whole.units, asked.sums.depth[inner])
-    made = contrasts("gap" if asked.kind == "gap" else "gap change", sums, asked.outcome.measure.proportion)
-    return np.where((others.units > 0) & np.isfinite(made.z), _sign(asked, inner) * made.z, -np.inf)
+    z = asked.within(inner, outer).z
+    return np.where(np.isfinite(z), _sign(asked, inner) * z, -np.inf)
 
 
 def _z_without(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """The contrasts of larger subgroups without smaller ones, in standard errors, float [K]; −∞ of nobody."""
-    others, outside = _others(asked, inner, outer), asked.sums.outside.take(outer)
-    sums = Moments(others, outside, None, asked.sums.everybody, others.units + outside.units, asked.sums.depth[outer])
-    made = contrasts(asked.kind, sums, asked.outcome.measure.proportion)
-    return np.where((others.units > 0) & np.isfinite(made.z), _sign(asked, outer) * made.z, -np.inf)
+    z = asked.without(inner, outer).z
+    return np.where(np.isfinite(z), _sign(asked, outer) * z, -np.inf)
 
 
 def _sign(asked: Asked, places: np.ndarray) -> np.ndarray | int:
@@ -101,31 +93,20 @@ def _sign(asked: Asked, places: np.ndarray) -> np.ndarray | int:
     return np.sign(asked.contrasts.estimate[places]) if asked.outcome.two_sided else asked.outcome.sign
 
 
-def _others(asked: Asked, inner: np.ndarray, outer: np.ndarray) -> Side:
-    """The members of larger subgroups that are not in smaller ones."""
-    return asked.sums.inside.take(outer).without(asked.sums.inside.take(inner))
-
-
-def disparities(conjunctions: Conjunctions, asked: Asked, found: np.ndarray, z: float) -> dict[int, Disparity]:
+def disparities(asked: Asked, found: np.ndarray, z: float) -> dict[int, Disparity]:
     """How the gap of each subgroup changed: `widens`, `narrows`, `reversed`, or `undecided`.
 
     As for a verdict (`evenhand.audit.disparities`), from the signs of the gap change, of the sum of both gaps and of
     each gap, where their bounds exclude 0.
 
     Args:
-        conjunctions: that were searched.
         asked: the question, a gap change.
         found: int [K], the places of the subgroups that were found.
         z: of each bound, on the scale of `Contrasts.z`: that of half the search's level, since two signs are claimed.
     """
-    sides = asked.outcome.sides
-    if sides is None or not len(found):
+    made = asked.gaps() if len(found) else None
+    if made is None:
         return {}
-    proportion = asked.outcome.measure.proportion
-    made = {
-        name: contrasts("gap", moments(conjunctions, *part), proportion and name != "total")
-        for name, part in sides.items()
-    }
     bounds = {name: tuple(end[found] for end in one.bounds(z)) for name, one in made.items()}
     change = tuple(end[found] for end in asked.contrasts.bounds(z))
     words = {}

@@ -12,13 +12,14 @@ from scipy.special import log_ndtr, ndtri_exp
 from evenhand import records
 from evenhand.audit.design import REST, Design
 from evenhand.audit.disparities import Disparity
+from evenhand.audit.kinds.membership import MembershipReading
 from evenhand.audit.subgroups import WITHOUT
-from evenhand.audit.subgroups.draws import Asked
+from evenhand.audit.subgroups.asked import Asked
 from evenhand.audit.subgroups.explanation import disparities, drivers, explained, parents
 from evenhand.audit.subgroups.halves import Tested, halves
+from evenhand.audit.subgroups.membership import membership_search
 from evenhand.audit.subgroups.search import Search, Searchable, search
 from evenhand.audit.subgroups.searchable import NO_RECORDS, refusal
-from evenhand.audit.verdict_rows import scope_of
 from evenhand.errors import InputError
 from evenhand.records.schemas import HALVES, MAX_T
 
@@ -28,7 +29,7 @@ MOST = 500
 """The most subgroups of a question."""
 
 
-def findings(searchable: Iterable[Searchable], design: Design) -> pl.DataFrame:
+def findings(searchable: Iterable[Searchable | MembershipReading], design: Design) -> pl.DataFrame:
     """Search the conjunctions of groups in all settings and splits together.
 
     Args:
@@ -44,7 +45,10 @@ def findings(searchable: Iterable[Searchable], design: Design) -> pl.DataFrame:
     Raises:
         InputError: there are no records, measures or groups to search, or see `search`.
     """
-    searches = [search(one, design) for one in searchable]
+    searches = [
+        membership_search(one, design) if isinstance(one, MembershipReading) else search(one, design)
+        for one in searchable
+    ]
     searches = [one for one in searches if one.asked]
     if not searches:
         raise InputError(refusal(design.measures or [one.name for one in design.declared]) or NO_RECORDS)
@@ -133,7 +137,7 @@ def _changed(
     edge = critical(maxima, alpha / 2)
     if asked.kind != "gap change" or not np.isfinite(edge):
         return {}
-    return disparities(search.conjunctions, asked, surviving, edge)
+    return disparities(asked, surviving, edge)
 
 
 def _verdict(asked: Asked, p: float, alpha: float) -> str:
@@ -144,13 +148,13 @@ def _verdict(asked: Asked, p: float, alpha: float) -> str:
 
 
 def _place(search: Search, asked: Asked, place: int) -> Mapping[str, Any]:
-    outcome, evaluation = asked.outcome, search.evaluation
+    outcome = asked.outcome
     return {
         "comparison": asked.kind,
         "against": None if asked.kind == "change" else REST,
-        "scope": scope_of(outcome.reference, outcome.runs, outcome.single),
-        "setting": evaluation.setting,
-        "split": evaluation.split,
+        "scope": outcome.scope,
+        "setting": search.setting,
+        "split": search.split,
         "measure": outcome.measure.name,
         "class": outcome.class_name,
         "subgroup": search.conjunctions.name(place),

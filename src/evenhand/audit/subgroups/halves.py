@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand.audit.subgroups.draws import Asked
+from evenhand.audit.subgroups.asked import Asked
 from evenhand.audit.subgroups.search import Search, ask
 from evenhand.seeds import generator
 
@@ -64,8 +64,7 @@ def halves(search: Search, support: int) -> Iterator[Tested]:
 
 def first_half(search: Search) -> np.ndarray:
     """bool [R], the rows of the units on which is searched."""
-    evaluation = search.evaluation
-    rng = generator(0, "subgroups", "halves", evaluation.setting, evaluation.split, *search.about)
+    rng = generator(0, "subgroups", "halves", search.setting, search.split, *search.about)
     unit = search.conjunctions.unit
     if unit is None:
         unit = np.arange(search.conjunctions.rows)

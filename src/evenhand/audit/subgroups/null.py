@@ -14,6 +14,7 @@
   skewness away, and the other draws mix the tails of all groups.
 - *Many examples.* Above `MOST_PERMUTED` the contrasts of conjunctions are taken for jointly normal, with the
   correlations that their members have in common in a sample of the rows.
+- *Areas* are drawn by what units add to them (`area_draws`).
 
 Every draw gives the largest value over all conjunctions, on the scale of normal values. Questions with the same
 examples share their permutations; others are drawn independently, which can only make the largest larger.
@@ -27,8 +28,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from evenhand.audit.subgroups.area_draws import largest_areas
+from evenhand.audit.subgroups.asked import Asked
+from evenhand.audit.subgroups.asked_areas import AskedArea
 from evenhand.audit.subgroups.conjunctions import Conjunctions
-from evenhand.audit.subgroups.draws import Asked, Eligible, flipped, normal, permuted, resampled, resampled_units
+from evenhand.audit.subgroups.draws import Eligible, flipped, normal, permuted, resampled, resampled_units
+from evenhand.audit.subgroups.ratios import AskedRatio
 from evenhand.stats.contrast import compact
 
 DRAWS = 999
@@ -52,10 +57,19 @@ def null_maxima(
         rng: the source of randomness.
         draws: D.
     """
+    maxima = _largest_ratios(conjunctions, [one for one in asked if isinstance(one, AskedRatio)], rng, draws)
+    areas = [one for one in asked if isinstance(one, AskedArea)]
+    return np.maximum(maxima, largest_areas(areas, rng, draws)) if areas else maxima
+
+
+def _largest_ratios(
+    conjunctions: Conjunctions, asked: Sequence[AskedRatio], rng: np.random.Generator, draws: int
+) -> np.ndarray:
+    """The same of ratios alone."""
     maxima = np.full(draws, -np.inf)
     clustered = conjunctions.unit is not None
     swapped = [one for one in asked if one.kind == "change" or clustered or one.outcome.skewed]
-    bases: dict[bytes, list[Asked]] = {}
+    bases: dict[bytes, list[AskedRatio]] = {}
     for one in asked:
         if one.kind != "change" and not clustered:
             bases.setdefault(one.outcome.base.tobytes(), []).append(one)
@@ -71,7 +85,7 @@ def null_maxima(
 
 
 def _resampled(
-    conjunctions: Conjunctions, asked: Sequence[Asked], rng: np.random.Generator, draws: int
+    conjunctions: Conjunctions, asked: Sequence[AskedRatio], rng: np.random.Generator, draws: int
 ) -> Iterator[np.ndarray]:
     """The largest changes whose skewness is kept, block by block of draws; none of more examples than are permuted."""
     rows = np.unique(np.concatenate([one.outcome.base for one in asked]))
@@ -88,7 +102,7 @@ def _resampled(
 
 
 def _resampled_units(
-    conjunctions: Conjunctions, asked: Sequence[Asked], rng: np.random.Generator, draws: int
+    conjunctions: Conjunctions, asked: Sequence[AskedRatio], rng: np.random.Generator, draws: int
 ) -> Iterator[np.ndarray]:
     """The largest contrasts whose skewness is kept, of units of several rows, block by block of draws."""
     _, unit = compact(np.asarray(conjunctions.unit))
@@ -113,14 +127,14 @@ def _resampled_units(
         yield _largest(asked, drawn)
 
 
-def _largest(asked: Sequence[Asked], drawn: Sequence[np.ndarray]) -> np.ndarray:
+def _largest(asked: Sequence[AskedRatio], drawn: Sequence[np.ndarray]) -> np.ndarray:
     """The largest over all questions in each draw; where nothing differs there is no contrast to draw."""
     finite = [np.where(np.isfinite(z), z, 0.0) for z in drawn]
     return np.maximum.reduce([one.largest(z) for one, z in zip(asked, finite, strict=True)])
 
 
 def _drawn(
-    conjunctions: Conjunctions, asked: Sequence[Asked], swapped: bool, rng: np.random.Generator, draws: int
+    conjunctions: Conjunctions, asked: Sequence[AskedRatio], swapped: bool, rng: np.random.Generator, draws: int
 ) -> Iterator[np.ndarray]:
     """The largest values, block by block of draws."""
     rows = np.unique(np.concatenate([one.outcome.base for one in asked]))

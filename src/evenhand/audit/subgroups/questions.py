@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
 
 from evenhand.audit.comparisons import enough_runs
 from evenhand.audit.design import Design
-from evenhand.audit.estimands import Comparison, Estimand, change
-from evenhand.audit.evaluation import Evaluation
+from evenhand.audit.evaluation import Evaluation, Run
 from evenhand.audit.measures import Measure
+from evenhand.audit.measures.ranking import AreaOf
 from evenhand.audit.runs.influences import RunInfluences
+from evenhand.audit.subgroups.areas import AreaQuestion, ranked_terms
+from evenhand.audit.subgroups.asked import Question
 from evenhand.audit.subgroups.contrasts import ComparisonKind
-from evenhand.audit.subgroups.term_sums import TermSums, term_sums
+from evenhand.audit.subgroups.term_sums import term_sums
 from evenhand.audit.trial_records import one_against_several, seed_pairs
 from evenhand.audit.verdicts import pairs
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """What each example adds to a measure, or to the change of one between two methods, in each run.
+class Outcome(Question):
+    """What each example adds to a ratio, or to the change of one between two methods, in each run.
 
     Attributes:
-        measure: with the direction that follows from the design.
-        class_code, class_name: the class against the rest; None for all at once, or with two classes.
-        method, reference: a change is of the method minus the reference; None: the value of one method.
         numerator, weight: float [R, K·J], see `TermSums`.
-        comparisons: what is asked of it.
-        single: whether one model is compared with several.
         second: float [R, K·J], of a change whose numerators are differences those of the reference.
         terms: the coefficients of K ratios whose sum is the value.
     """
 
-    measure: Measure
-    class_code: int | None
-    class_name: str | None
-    method: str
-    reference: str | None
     numerator: np.ndarray
     weight: np.ndarray
-    comparisons: tuple[ComparisonKind, ...]
-    single: bool = False
     second: np.ndarray | None = None
     terms: tuple[float, ...] = (1.0,)
 
@@ -61,21 +51,6 @@ class Outcome:
     def skewed(self) -> bool:
         """Whether values may have long tails: means of losses and numbers, and not shares of examples."""
         return not self.measure.proportion and len(self.terms) == 1
-
-    @cached_property
-    def compared(self) -> Comparison:
-        """The comparison of everyone, whose sign is that of every conjunction."""
-        return change(Estimand(self.measure), self.method, str(self.reference), self.measure.direction)
-
-    @property
-    def sign(self) -> int:
-        """+1 where more is worse, or where neither direction is; −1 where less is worse."""
-        return int(self.compared.signs[0])
-
-    @property
-    def two_sided(self) -> bool:
-        """Whether neither direction is worse."""
-        return self.compared.two_sided
 
     @cached_property
     def mean(self) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +92,9 @@ def tested_rows(evaluation: Evaluation) -> np.ndarray:
     return evaluation.by_content[tested[evaluation.by_content]]
 
 
-def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design, measures: Sequence[Measure]) -> Iterator[Outcome]:
+def outcomes(
+    reader: RunInfluences, rows: np.ndarray, design: Design, measures: Sequence[Measure]
+) -> Iterator[Question]:
     """The outcomes of some measures, of all classes and methods of one evaluation.
 
     Every method is compared with every reference, where their rows could be matched. Gaps of one method are asked for
@@ -145,26 +122,29 @@ def outcomes(reader: RunInfluences, rows: np.ndarray, design: Design, measures: 
                 if runs and enough_runs(len(runs), len(planned)):
                     single = one_against_several(evaluation.seeds(method), evaluation.seeds(reference))
                     kinds: tuple[ComparisonKind, ...] = ("change", "gap change")
-                    made = term_sums(reader, measure, positive, rows, runs)
-                    if made is not None:
-                        yield _outcome(measure, code, name, method, reference, made, kinds, single)
+                    question = Question(measure, code, name, method, reference, kinds, single=single)
+                    yield from _filled(question, reader, positive, rows, runs)
             for method in evaluation.methods if design.gaps or not compared else ():
                 own = [(run,) for run in reader.runs_of(method)]
                 if own and enough_runs(len(own), len(evaluation.seeds(method))):
-                    made = term_sums(reader, measure, positive, rows, own)
-                    if made is not None:
-                        yield _outcome(measure, code, name, method, None, made, ("gap",), False)
+                    question = Question(measure, code, name, method, None, ("gap",))
+                    yield from _filled(question, reader, positive, rows, own)
 
 
-def _outcome(
-    measure: Measure,
-    code: int | None,
-    name: str | None,
-    method: str,
-    reference: str | None,
-    made: TermSums,
-    kinds: tuple[ComparisonKind, ...],
-    single: bool,
-) -> Outcome:
-    sums = made.numerator, made.weight
-    return Outcome(measure, code, name, method, reference, *sums, kinds, single, made.second, made.terms)
+def _filled(
+    question: Question,
+    reader: RunInfluences,
+    positive: int | None,
+    rows: np.ndarray,
+    runs: Sequence[tuple[Run, ...]],
+) -> Iterator[Question]:
+    """The question with what the examples of runs, or of pairs of runs, add; none where runs lack what it needs."""
+    about = {field.name: getattr(question, field.name) for field in fields(question)}
+    if isinstance(question.measure.influence, AreaOf):
+        terms = ranked_terms(reader, positive, rows, runs)
+        if terms is not None:
+            yield AreaQuestion(**about, terms=terms)
+        return
+    made = term_sums(reader, question.measure, positive, rows, runs)
+    if made is not None:
+        yield Outcome(**about, numerator=made.numerator, weight=made.weight, second=made.second, terms=made.terms)

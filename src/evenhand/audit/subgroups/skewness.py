@@ -46,6 +46,17 @@ def allowing_for_skewness(
         second = sum(_second(part, side.levels[:, 0]) / side.size[:, 0] ** 2 for part, side in sides)
         cubes = [_third(part, side.levels[:, 0]) / side.size[:, 0] ** 3 for part, side in sides]
         third = cubes[0] if kind == "change" else cubes[0] - cubes[1]
+    return less_extreme(made, np.asarray(second), third)
+
+
+def less_extreme(made: Contrasts, second: np.ndarray, third: np.ndarray) -> tuple[Contrasts, np.ndarray]:
+    """The contrasts with variances that allow for skewness, and which are judged, from what units add to estimates.
+
+    Args:
+        made: the contrasts of all conjunctions.
+        second, third: float [S], the sums of squares and of cubes of what units add.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
         t = made.estimate / np.sqrt(made.variance)
         # From here on as if t was above 0, so that skewness below 0 is the one that exaggerates it.
         own, allowed_for = (np.minimum(np.sign(t) * third / of**1.5, 0.0) for of in (second, made.variance))
