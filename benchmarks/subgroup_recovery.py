@@ -76,7 +76,7 @@ def ours(values: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     attributes = [SearchedAttribute(f"a{place}", names, column) for place, column in enumerate(values.T)]
     found = Conjunctions(attributes, len(values), 3, SUPPORT)
     right = 1.0 - wrong[:, None]
-    outcome = Outcome(measure_named("accuracy"), None, None, "model", None, right, np.ones_like(right), ("gap",))
+    outcome = Outcome(measure_named("accuracy"), None, None, "model", None, ("gap",), right, np.ones_like(right))
     (asked,) = ask(found, outcome, SUPPORT)
     return found.members(int(asked.z.argmax()))
 

@@ -36,7 +36,7 @@ import polars as pl
 from evenhand.audit.measures import measure_named
 from evenhand.audit.subgroups.attributes import SearchedAttribute
 from evenhand.audit.subgroups.conjunctions import Conjunctions
-from evenhand.audit.subgroups.draws import Asked
+from evenhand.audit.subgroups.asked import Asked
 from evenhand.audit.subgroups.null import null_maxima
 from evenhand.audit.subgroups.questions import Outcome
 from evenhand.audit.subgroups.search import ask
@@ -135,7 +135,7 @@ def ours(people: pl.DataFrame, wrong: np.ndarray, depth: int, support: int) -> t
     conjunctions = Conjunctions(attributes, len(people), depth, support)
     numerator = wrong[:, None].astype(float)
     outcome = Outcome(
-        measure_named("accuracy"), None, None, "model", None, 1 - numerator, np.ones_like(numerator), ("gap",)
+        measure_named("accuracy"), None, None, "model", None, ("gap",), 1 - numerator, np.ones_like(numerator)
     )
     (asked,) = ask(conjunctions, outcome, support)
     return conjunctions, asked
@@ -202,7 +202,7 @@ def drawn(rows: int, attributes: int) -> tuple[int, float, float, int]:
     right = (rng.random((rows, 1)) < 0.85).astype(float)
     started = time.process_time()
     conjunctions = Conjunctions(found, rows, 3, max(rows // 1000, 20))
-    outcome = Outcome(measure_named("accuracy"), None, None, "model", None, right, np.ones_like(right), ("gap",))
+    outcome = Outcome(measure_named("accuracy"), None, None, "model", None, ("gap",), right, np.ones_like(right))
     (asked,) = ask(conjunctions, outcome, 10)
     seconds = time.process_time() - started
     null_maxima(conjunctions, [asked], rng)

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.design import Design, HarnessDesign, MembershipDesign, ProbedDesign, SettingDesign
+from evenhand.audit.design import DeclaredMeasure, Design, HarnessDesign, MembershipDesign, ProbedDesign, SettingDesign
 from evenhand.audit.record_tables import BY_TRIAL, STORED, RecordTables
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
@@ -141,7 +141,8 @@ def every_kind() -> Results:
             "respond": SettingDesign(kind="sft"),
             "infer": SettingDesign(kind="sft", membership=MembershipDesign()),
             "probe": SettingDesign(harness=HarnessDesign(), probed=ProbedDesign(targets=("label",))),
-        }
+        },
+        declared=(DeclaredMeasure(name="response_loss", kind="values", more_is="worse"),),
     )
     trials = pl.DataFrame(
         {

@@ -83,8 +83,8 @@ def test_greedy_decoding_writes_the_likeliest_token_of_each_prompt_alone(model, 
 def test_a_prompt_of_one_token_beside_longer_ones_is_continued(model):
     prompts = torch.tensor([[0, 0, 7], [5, 6, 7]])
     mask = (prompts != 0).long()
-    both = model.generate(prompts, mask, max_new_tokens=3, pad_token_id=0)
-    one = model.generate(torch.tensor([[7]]), max_new_tokens=3, pad_token_id=0)
+    both = model.generate(prompts, mask, max_new_tokens=3, pad_token_id=0, eos_token_id=None)
+    one = model.generate(torch.tensor([[7]]), max_new_tokens=3, pad_token_id=0, eos_token_id=None)
     assert both[0, 2:].tolist() == one[0].tolist() and both.shape == (2, 6)
     assert one[0, 1] == alone(model, [7])[-1].argmax()
 

@@ -25,6 +25,16 @@ class Moved:
     Attributes:
         plus, minus: the shares with their two-way variances; the change is plus − minus.
         cells: Kish's effective number of (example, run) cells, which no effective size exceeds.
+
+    Example:
+        Of 100 examples 15 lost the outcome, and none gained it:
+
+        >>> from evenhand.stats import Moved, TwoWay
+        >>> lost = TwoWay(0.15, 0.0013, df=99, v_seed=0, v_example=0.0013, v_both=0, runs=1, units=100)
+        >>> gained = TwoWay(0.0, 0.0, df=99, v_seed=0, v_example=0.0, v_both=0, runs=1, units=100)
+        >>> below, above, symmetric = Moved(lost, gained, 100).distances(1.96)
+        >>> round(below, 3), round(above, 3), round(symmetric, 3)
+        (0.068, 0.084, 0.071)
     """
 
     plus: TwoWay

@@ -25,7 +25,7 @@ from evenhand.study.tuning import Candidate, Choice
 from evenhand.tasks import Kind
 from evenhand.tasks.probing import Probing
 from evenhand.tasks.prompts.users_texts import Questioning
-from evenhand.tasks.trial_tokens import TokenScoring
+from evenhand.tasks.token_scoring import TokenScoring
 from evenhand.training.recipe import RECIPE, ROUNDING, TrainSpec
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from evenhand.study.prompts_spec import prompts_hash
 from evenhand.study.setting import Setting
 from evenhand.tasks import Kind, kind_of
 from evenhand.tasks.prompts.users_texts import Questioning, users_texts
-from evenhand.tasks.trial_tokens import TokenScoring
+from evenhand.tasks.token_scoring import TokenScoring
 
 if TYPE_CHECKING:
     from evenhand.models.find import BaseModel

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.data.dataset import Dataset
 from evenhand.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -23,19 +20,6 @@ TOKENS = "tokens"
 """The table, and the name of its file."""
 VALUES = ("log_probs", "means", "deviations")
 """Its columns of lists, with a value for each token."""
-
-
-@dataclass(frozen=True, eq=False)
-class TokenScoring:
-    """The texts whose tokens a trained model scores.
-
-    Attributes:
-        texts: by split, `train` for those that the model was trained on.
-        keys: by split, what identifies the texts, ids included.
-    """
-
-    texts: Mapping[str, Dataset]
-    keys: Mapping[str, str]
 
 
 def write_tokens(work: Work, model: nn.Module, folder: Path) -> None:

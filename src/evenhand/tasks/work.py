@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evenhand.tasks.probing import Probing
     from evenhand.tasks.prompts.prompt import ReviewPrompt
     from evenhand.tasks.prompts.users_texts import Questioning
-    from evenhand.tasks.trial_tokens import TokenScoring
+    from evenhand.tasks.token_scoring import TokenScoring
     from evenhand.training.checkpoints import MatchTarget
 
 Keep = Literal["adapters", "weights", "none"]
