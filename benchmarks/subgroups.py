@@ -34,9 +34,9 @@ import numpy as np
 import polars as pl
 
 from evenhand.audit.measures import measure_named
+from evenhand.audit.subgroups.asked import Asked
 from evenhand.audit.subgroups.attributes import SearchedAttribute
 from evenhand.audit.subgroups.conjunctions import Conjunctions
-from evenhand.audit.subgroups.asked import Asked
 from evenhand.audit.subgroups.null import null_maxima
 from evenhand.audit.subgroups.questions import Outcome
 from evenhand.audit.subgroups.search import ask
