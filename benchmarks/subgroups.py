@@ -34,11 +34,11 @@ import numpy as np
 import polars as pl
 
 from evenhand.audit.measures import measure_named
-from evenhand.audit.subgroups.asked import Asked
 from evenhand.audit.subgroups.attributes import SearchedAttribute
 from evenhand.audit.subgroups.conjunctions import Conjunctions
 from evenhand.audit.subgroups.null import null_maxima
 from evenhand.audit.subgroups.questions import Outcome
+from evenhand.audit.subgroups.ratios import AskedRatio
 from evenhand.audit.subgroups.search import ask
 
 COLUMNS = (
@@ -125,7 +125,7 @@ def errors(people: pl.DataFrame) -> np.ndarray:
     return (model.predict(x) != y).astype(int)
 
 
-def ours(people: pl.DataFrame, wrong: np.ndarray, depth: int, support: int) -> tuple[Conjunctions, Asked]:
+def ours(people: pl.DataFrame, wrong: np.ndarray, depth: int, support: int) -> tuple[Conjunctions, AskedRatio]:
     """All conjunctions with sizes, rates, variances and test statistics of the gap to the rest."""
     attributes = []
     for name in COLUMNS:
@@ -141,7 +141,7 @@ def ours(people: pl.DataFrame, wrong: np.ndarray, depth: int, support: int) -> t
     return conjunctions, asked
 
 
-def searched(conjunctions: Conjunctions, asked: Asked) -> np.ndarray:
+def searched(conjunctions: Conjunctions, asked: AskedRatio) -> np.ndarray:
     """The largest contrast in each of 999 searches where nothing is there."""
     return null_maxima(conjunctions, [asked], np.random.default_rng(0))
 
@@ -164,7 +164,9 @@ def sliceline(people: pl.DataFrame, wrong: np.ndarray, depth: int) -> Any:
     return finder.fit(people.select(COLUMNS).to_pandas(), wrong)
 
 
-def compare(found: tuple[Conjunctions, Asked], theirs: Any, best: Any, people: pl.DataFrame, wrong: np.ndarray) -> None:
+def compare(
+    found: tuple[Conjunctions, AskedRatio], theirs: Any, best: Any, people: pl.DataFrame, wrong: np.ndarray
+) -> None:
     """Raise SystemExit unless all found the same."""
     conjunctions, asked = found
     rates = 1 - asked.sums.inside.values[:, 0]
