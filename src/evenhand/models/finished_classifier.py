@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand.errors import InputError
 from evenhand.models.find import BaseModel
 from evenhand.models.last_token import point_out_last_token, reads_last_token
-from evenhand.models.load import check_weights_fit, shared_tokenizer
+from evenhand.models.load import read_weights, shared_tokenizer
 from evenhand.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -43,22 +43,12 @@ def load_finished_classifier(base: BaseModel) -> PreTrainedModel:
     Raises:
         InputError: its weights do not fit its configuration.
     """
-    import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
     config.pad_token_id = shared_tokenizer(base).pad_token_id
     with quiet():
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            base.folder,
-            config=config,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    check_weights_fit(base, model, report)
+        model, report = read_weights(base, AutoModelForSequenceClassification, config)
     absent = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
     if absent:
         raise InputError(f"{base.name} has no weights that fit {absent[0]}, so it cannot score texts")

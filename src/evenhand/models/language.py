@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evenhand.errors import InputError
 from evenhand.models.classifier_parts import model_from_config
 from evenhand.models.find import BaseModel
-from evenhand.models.load import check_weights_fit, name_publicly, set_dropout
+from evenhand.models.load import name_publicly, read_weights, set_dropout
 from evenhand.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -34,17 +34,7 @@ def load_language_model(base: BaseModel, base_dropout: float = 0.0) -> PreTraine
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
     set_dropout(config, base_dropout)
     with quiet(), torch.random.fork_rng():
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            base.folder,
-            config=config,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    model, report = loaded
-    check_weights_fit(base, model, report)
+        model, report = read_weights(base, AutoModelForCausalLM, config)
     name_publicly(model, base)
     absent = sorted(report["missing_keys"])
     if absent:

@@ -65,16 +65,7 @@ def load_classifier(base: BaseModel, classes: tuple[str, ...], seed: int, base_d
     auto = AutoModelForSequenceClassification if base.modality == "text" else AutoModelForImageClassification
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(derive(seed, "head"))
-        model, report = auto.from_pretrained(
-            base.folder,
-            config=config,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-        check_weights_fit(base, model, report)
+        model, _ = read_weights(base, auto, config)
         name_publicly(model, base)
         mark_fresh(model, base.contents.fresh)
         torch.manual_seed(derive(seed, "head"))
@@ -187,6 +178,32 @@ def set_dropout(config: Any, share: float) -> None:
     for name, value in config.to_dict().items():
         if "drop" in name and isinstance(value, int | float) and not isinstance(value, bool):
             setattr(config, name, share)
+
+
+def read_weights(base: BaseModel, auto: Any, config: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Read a base's weights in float32, and what transformers reports of them.
+
+    Args:
+        base: the base model.
+        auto: the class of transformers that reads it, such as `AutoModelForCausalLM`.
+        config: of the model.
+
+    Raises:
+        InputError: the weights do not fit the configuration.
+    """
+    import torch
+
+    model, report = auto.from_pretrained(
+        base.folder,
+        config=config,
+        dtype=torch.float32,
+        trust_remote_code=False,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    check_weights_fit(base, model, report)
+    return model, report
 
 
 def check_weights_fit(base: BaseModel, model: PreTrainedModel, report: dict[str, Any]) -> None:

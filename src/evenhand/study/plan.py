@@ -243,39 +243,26 @@ def _joinable(plan: Plan) -> Plan:
 
 def _joined(first: Trial, second: Trial) -> Trial:
     """Return one trial for two uses: it is tested on the examples of both and keeps whatever either use requires."""
-    for name, value in second.fingerprints.items():
-        if first.fingerprints.get(name, value) != value:
-            raise InputError(
-                f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but "
-                f"their {name} examples differ; keep these settings in studies of their own"
-            )
     asked = [each.benchmarks for each in (first, second) if each.benchmarks is not None]
-    if len({each.fingerprint for each in asked}) > 1:
-        raise InputError(
-            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
-            "benchmarks (harness:) differ; keep these settings in studies of their own"
-        )
     written = [each.generations for each in (first, second) if each.generations is not None]
-    if len({str(sorted(each.keys.items())) for each in written}) > 1:
-        raise InputError(
-            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
-            "continuations (generations:) differ; keep these settings in studies of their own"
-        )
-    if first.probing and second.probing and first.probing.key != second.probing.key:
-        raise InputError(
-            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and probe "
-            "it for different things; keep these settings in studies of their own"
-        )
-    if first.questioning and second.questioning and first.questioning.key != second.questioning.key:
-        raise InputError(
-            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, and ask it "
-            "different prompts; keep these settings in studies of their own"
-        )
     scored = [each.scoring for each in (first, second) if each.scoring is not None]
-    if len({tuple(sorted(each.keys.items())) for each in scored}) > 1:
+    probed = {each.probing.key for each in (first, second) if each.probing}
+    questioned = {each.questioning.key for each in (first, second) if each.questioning}
+    others = [name for name, value in second.fingerprints.items() if first.fingerprints.get(name, value) != value]
+    problems = {
+        **{f", but their {name} examples differ": True for name in others},
+        ", but their benchmarks (harness:) differ": len({each.fingerprint for each in asked}) > 1,
+        ", but their continuations (generations:) differ": len({str(sorted(each.keys.items())) for each in written})
+        > 1,
+        ", and probe it for different things": len(probed) > 1,
+        ", and ask it different prompts": len(questioned) > 1,
+        ", but their pools differ": len({tuple(sorted(each.keys.items())) for each in scored}) > 1,
+    }
+    problem = next((words for words, holds in problems.items() if holds), None)
+    if problem is not None:
         raise InputError(
-            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}, but their "
-            "pools differ; keep these settings in studies of their own"
+            f"settings {first.setting.name} and {second.setting.name} share the training of {second.label}{problem}; "
+            "keep these settings in studies of their own"
         )
     return replace(
         first,
