@@ -29,7 +29,7 @@ from evenhand.stats.permuted_curves import PermutedGroups, permuted_areas
 from evenhand.stats.power import detectable_by_runs, minimum_detectable_effect
 from evenhand.stats.proportion import proportion_interval, wilson
 from evenhand.stats.ranking import LogitInterval, SkewedInterval, precision_area, roc_area
-from evenhand.stats.rate_changes import Moved, RateChange
+from evenhand.stats.rate_changes import Moved, RateChange, cluster_step
 from evenhand.stats.ratios import TwoProportions, score_ratio
 from evenhand.stats.redrawn import pooled_curve, redraw_outcomes
 from evenhand.stats.roc_point import RocPoint, pooled_tpr
@@ -70,6 +70,7 @@ __all__ = [
     "cell_shares",
     "chance_of_deciding",
     "changes",
+    "cluster_step",
     "contingency",
     "corrected_resampled_t",
     "correlations",

@@ -4,12 +4,19 @@ Of a method that errs more often, a sample that shows few of its errors shows a 
 interval takes it for too certain: its bound on the side of more errors misses more often than it says, the more so at
 small levels. Wilson's bounds of a share do not have this fault. `RateChange` makes the examples' part of a t interval
 as much longer as Wilson's bounds of those who gained and of those who lost are than the symmetric ones.
+
+Where examples come in clusters, some lose more of them than others, and the error of the change is more skewed than
+that of a share. Each cluster that the sample lacks would move the change by about h = Σc³/Σc², c being what the units
+contribute, and add h² to its variance: the bound is at least that of a score interval with this step
+(`score_interval`).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import tail_at
@@ -63,11 +70,14 @@ class RateChange:
 
     With h the half-width of `FewRuns`, and r ≥ 1 the ratio of the distance of Wilson's bound to that of the symmetric
     one, a bound lies √(h² + q²·V_example·(r² − 1)) from the estimate; q is t's quantile at U − 1 degrees of freedom.
-    Of two sides the distances are added as squares before the ratio is taken.
+    Of two sides the distances are added as squares before the ratio is taken. With a step s towards the bound it lies
+    at least q²·s/2 + √(h² + (q²·s/2)²) away.
 
     Attributes:
         whole: the change with its two-way variance.
         sides: who gained and who lost, of the change, or of both that are compared.
+        step: what one more unit of the kind that decides moves the change by, as `cluster_step` has it; 0 where
+            examples are the units.
 
     Example:
         Of 100 examples 15 lost the outcome, and none gained it: a smaller loss is less certain than a larger one.
@@ -84,6 +94,7 @@ class RateChange:
 
     whole: TwoWay
     sides: tuple[Moved, ...]
+    step: float = 0.0
 
     @property
     def estimate(self) -> float:
@@ -96,8 +107,25 @@ class RateChange:
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound, each missed with probability `tail` at most."""
         half = FewRuns(self.whole).half_width(tail)
-        low, high = (math.sqrt(half**2 + self.whole.v_example * more) for more in self.stretch(tail))
-        return self.estimate - low, self.estimate + high
+        below, above = self.distances(tail, half, self.whole.v_example)
+        return self.estimate - float(below), self.estimate + float(above)
+
+    def distances(
+        self, tail: float, half: float | np.ndarray, v_example: float | np.ndarray
+    ) -> tuple[float | np.ndarray, float | np.ndarray]:
+        """How far the bounds lie below and above the estimate, of one shape.
+
+        Args:
+            tail: the level of each bound.
+            half: h, the half-width of the two-way interval.
+            v_example: the part of its variance that is from examples.
+        """
+        square = t_quantile(tail, max(self.whole.units - 1, 1)) ** 2
+        reached = []
+        for more, step in zip(self.stretch(tail), (-self.step, self.step), strict=True):
+            least = square * max(step, 0.0) / 2
+            reached.append(np.maximum(np.sqrt(half**2 + v_example * more), least + np.hypot(half, least)))
+        return reached[0], reached[1]
 
     def stretch(self, tail: float) -> tuple[float, float]:
         """q²·(r² − 1) of the lower and of the upper bound: what they add to h², in units of V_example."""
@@ -115,3 +143,24 @@ class RateChange:
     def p_greater(self, null: float = 0.0) -> float:
         """The tail probability at which a bound reaches `null`."""
         return tail_at(self, null)
+
+
+def cluster_step(totals: np.ndarray) -> float:
+    """Σc³/Σc² of what clusters of examples contribute to an estimate: how far one more of those that decide moves it.
+
+    Args:
+        totals: float [U], the contributions c, Σ = 0.
+
+    Returns:
+        Positive where the error is skewed upwards; 0 where nothing varies.
+
+    Example:
+        One cluster of four lost everything, as .25 of the change:
+
+        >>> import numpy as np
+        >>> from evenhand.stats import cluster_step
+        >>> cluster_step((np.array([1.0, 0, 0, 0]) - 0.25) / 4)  # (1 − 2·.25)/4
+        0.125
+    """
+    squares = float(totals @ totals)
+    return float((totals**3).sum()) / squares if squares > 0 else 0.0

@@ -197,7 +197,7 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
         parts = t_quantile(future.level, future.runs - 1) ** 2 * variance.seed + lasting
         half = np.maximum(quantile * np.sqrt(variance.total), np.sqrt(parts))
     if isinstance(interval, RateChange):
-        below, above = (np.sqrt(half**2 + variance.example * more) for more in interval.stretch(future.level))
+        below, above = interval.distances(future.level, half, variance.example)
         return middle - below, middle + above
     return middle - half, middle + half
 

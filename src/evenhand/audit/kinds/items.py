@@ -10,14 +10,15 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, clustering_note, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, clustering_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, change
 from evenhand.audit.reading import LEVEL, Estimate
-from evenhand.audit.runs.items import ItemRuns, Items, combined, defined_items, interval_of
+from evenhand.audit.runs.items import ItemRuns, Items, change_of_outcomes, combined, defined_items, interval_of
 from evenhand.audit.trial_records import ONE_SEED, missing_note, one_against_several, seed_pairs, seeds_of
 from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.audit.verdicts import Family, pairs
 from evenhand.stats.proportion import ProportionDifference, Widened
+from evenhand.stats.rate_changes import RateChange
 
 Sample = TypeVar("Sample")
 """The records of one run."""
@@ -91,7 +92,7 @@ class ItemReading(ABC, Generic[Sample]):
         return None if math.isnan(interval.variance) else interval.bounds((1 - LEVEL) / 2)
 
     def adjusted(self, change: ItemRuns) -> ProportionDifference | Widened | None:
-        """The interval of a contrast for few discordant units; None where there are enough."""
+        """The interval of a contrast of no outcomes for few discordant units; None where there are enough."""
         return change.widened(change.mean)
 
     def runs(self, method: str, estimand: Estimand) -> dict[int, Sample]:
@@ -175,7 +176,9 @@ class ItemReading(ABC, Generic[Sample]):
         used_pairs = [list(samples.values())[row] for row in keep]
         units = [self.units(pair[0], estimand) for pair in used_pairs]
         change = combined(comparison.signs, [self._of(estimand, side, units) for side in used])
-        whole = change.mean.whole
+        whole, adjusted = change.mean.whole, None
+        if len(item_indices) == 1:
+            adjusted = change_of_outcomes(whole, comparison.signs, [[run[0] for run in side] for side in used], units)
         return Evidence(
             whole,
             whole.runs,
@@ -185,7 +188,8 @@ class ItemReading(ABC, Generic[Sample]):
             smallest=int((change.weights > 0).sum(axis=2).min()),
             sample=self.examples,
             doubts=tuple(sorted({item.doubt for side in used for run in side for item in run if item.doubt})),
-            adjusted=self.adjusted(change),
+            adjusted=self.adjusted(change) if adjusted is None else adjusted,
+            adjustment="" if isinstance(adjusted, RateChange) else DISCORDANT,
             closing=self.closing(change),
             totals=lambda: (change.units, change.totals),
         )

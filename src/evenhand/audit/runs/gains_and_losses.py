@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from evenhand.stats.contrast import TwoWay, by_unit, two_way
+from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, ProportionDifference, agreement
-from evenhand.stats.rate_changes import Moved, RateChange
+from evenhand.stats.rate_changes import Moved, RateChange, cluster_step
 from evenhand.stats.subset_rows import Rows
 from evenhand.stats.subsets import RatioSums, levels
 
@@ -59,7 +60,9 @@ def gains_and_losses(
         together = agreement(units_with, shares > 0)
         return ProportionDifference(whole, parts[0], parts[1], kish(shares), repeats(shares), together)
     cells = len(weights) ** 2 / sum(float((weight**2).sum()) for weight in weights)
-    return RateChange(whole, (Moved(parts[0], parts[1], cells),))
+    (summed,) = by_unit(units, changes)
+    step = cluster_step(unit_totals(values, summed, shares)) if clustered else 0.0
+    return RateChange(whole, (Moved(parts[0], parts[1], cells),), step)
 
 
 class GainsAndLosses:

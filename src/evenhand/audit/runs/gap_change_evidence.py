@@ -41,7 +41,7 @@ from evenhand.audit.runs.rest_gaps import GapsToRest
 from evenhand.stats.contrast import TwoWay, unpaired
 from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
-from evenhand.stats.rate_changes import RateChange
+from evenhand.stats.rate_changes import RateChange, cluster_step
 
 FEW_ON_A_SIDE = "the interval allows for few events in the group and in the rest"
 
@@ -106,7 +106,7 @@ def _of_pairs(
         doubts = allowance.doubts_on_gap_change(difference.difference, doubts)
     elif all(isinstance(side.adjusted, RateChange) for side in evidence):
         moved = [part for side in evidence if isinstance(side.adjusted, RateChange) for part in side.adjusted.sides]
-        adjusted = RateChange(whole, tuple(moved))
+        adjusted = RateChange(whole, tuple(moved), cluster_step(difference.totals) if reader.clustered else 0.0)
     elif any(adjustment != SKEWED for adjustment in adjustments):
         adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]

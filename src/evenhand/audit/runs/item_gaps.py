@@ -15,10 +15,10 @@ from evenhand.audit.arrays.linear_estimate import LinearEstimate
 from evenhand.audit.disparities import GapIntervals
 from evenhand.audit.runs.gap_evidence import Part, Sided
 from evenhand.audit.runs.gap_sides import gap_interval
-from evenhand.audit.runs.items import ItemRuns, combined
+from evenhand.audit.runs.items import ItemRuns, change_of_outcomes, combined
 from evenhand.stats.differences import Apart
 from evenhand.stats.few_runs import FewRuns, Wider
-from evenhand.stats.proportion import Widened
+from evenhand.stats.rate_changes import RateChange, cluster_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,31 +91,37 @@ class ItemGapChange:
 
     Attributes:
         difference: with both sides.
-        adjusted: its interval for few discordant units; None where there are enough.
+        adjusted: its interval, of outcomes or for few discordant units; None where it needs none.
         gaps: the intervals beside it.
     """
 
     difference: Sided
-    adjusted: Apart | None
+    adjusted: Apart | RateChange | None
     gaps: GapIntervals
 
     @classmethod
     def of(cls, method: SidedRuns, reference: SidedRuns) -> ItemGapChange:
         """From the runs of both methods on the same documents."""
         difference = _sided([(1, method), (-1, reference)])
-        sides = []
+        runs, special = [], []
         for ours, theirs, units in zip(
             (method.inside, method.outside), (reference.inside, reference.outside), method.units, strict=True
         ):
-            parts = [ItemRuns.of([[one] for one in side], units) for side in (ours, theirs)]
-            sides.append(combined((1.0, -1.0), parts))
-        widened: list[Widened | None] = [side.widened(side.mean) for side in sides]
-        runs = [FewRuns(side.mean.whole) for side in sides]
-        inside, outside = (one if few is None else Wider(one, few) for one, few in zip(runs, widened, strict=True))
-        few = any(one is not None for one in widened)
+            change = combined((1.0, -1.0), [ItemRuns.of([[one] for one in side], units) for side in (ours, theirs)])
+            mean = change.mean
+            outcomes = change_of_outcomes(mean.whole, (1.0, -1.0), (ours, theirs), units)
+            runs.append(FewRuns(mean.whole))
+            special.append(change.widened(mean) if outcomes is None else outcomes)
+        inside, outside = (one if more is None else Wider(one, more) for one, more in zip(runs, special, strict=True))
+        adjusted = None
+        if all(isinstance(more, RateChange) for more in special):
+            moved = tuple(part for more in special for part in more.sides)
+            adjusted = RateChange(difference.whole, moved, cluster_step(difference.totals))
+        elif any(more is not None for more in special):
+            adjusted = Apart(difference.whole, inside, outside)
         return cls(
             difference,
-            Apart(difference.whole, inside, outside) if few else None,
+            adjusted,
             GapIntervals(
                 _interval_of(method, reference),
                 method.interval,

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
+from evenhand.audit.runs.gains_and_losses import gains_and_losses
 from evenhand.stats.contrast import TwoWay, by_unit, compact
 from evenhand.stats.few_runs import Wider
 from evenhand.stats.multiplicity import unit_totals
-from evenhand.stats.proportion import FEW, Widened
+from evenhand.stats.proportion import FEW, ProportionDifference, Widened
 from evenhand.stats.questions import OverQuestions, apart, over_questions
+from evenhand.stats.rate_changes import RateChange
 
 Items = Sequence[LinearEstimate]
 """The estimates of one run, one per item."""
@@ -131,6 +133,32 @@ def combined(coefficients: Sequence[float], parts: Sequence[ItemRuns]) -> ItemRu
 
 def _sum(coefficients: Sequence[float], arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.sum([c * array for c, array in zip(coefficients, arrays, strict=True)], axis=0)
+
+
+def change_of_outcomes(
+    whole: TwoWay, signs: Sequence[float], sides: Sequence[Sequence[LinearEstimate]], units: Sequence[np.ndarray]
+) -> ProportionDifference | RateChange | None:
+    """The interval of a change of a share of examples with an outcome; None where values other than 0 and 1 occur.
+
+    Args:
+        whole: the change with its two-way variance.
+        signs: of the two methods.
+        sides: by method and run; both methods have the examples of a run.
+        units: by run int [n], codes of the resampling units.
+    """
+    if not all(_of_outcomes(one) for side in sides for one in side):
+        return None
+    pairs = list(zip(*sides, strict=True))
+    values = np.array([[one.value for one in pair] for pair in pairs]) @ np.asarray(signs, dtype=float)
+    influences = [_sum(signs, [one.influence for one in pair]) for pair in pairs]
+    return gains_and_losses(whole, units, [pair[0].weights for pair in pairs], values, influences, clustered=True)
+
+
+def _of_outcomes(estimate: LinearEstimate) -> bool:
+    """Whether each example's value is 0 or 1."""
+    present = estimate.weights > 0
+    values = estimate.influence[present] / estimate.weights[present] + estimate.value
+    return bool((np.minimum(np.abs(values), np.abs(values - 1)) < 1e-9).all())
 
 
 def interval_of(runs: ItemRuns) -> TwoWay | Wider:
