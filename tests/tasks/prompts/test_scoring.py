@@ -169,7 +169,7 @@ def test_options_that_begin_alike_have_their_whole_probability():
 
 def test_the_sequence_loss_is_the_models_own_loss_on_the_filled_prompt_padded_to_256():
     model, tokenizer = language_model("tiny-llama")
-    prompts, text = some(templates=("cloze1",)), reviews(3)[2]
+    prompts, text = some(templates=("cloze1",), forms=("plain",)), reviews(3)[2]
     scores = score_options(model, tokenizer, prompts, [text], sequence_loss=True)
     for place, prompt in enumerate(prompts):
         for column, option in enumerate(prompt.options):
@@ -207,14 +207,18 @@ def test_a_review_too_long_is_cut_and_counted_and_the_question_and_the_options_a
 
 def test_the_models_positions_are_the_limit_where_none_is_given():
     model, tokenizer = language_model("tiny-llama")
-    scores = score_options(model, tokenizer, some(templates=("mc3",), forms=("letters",)), [" ".join(reviews(40))])
+    scores = score_options(
+        model, tokenizer, some(templates=("mc3",), words=("male-*",), forms=("letters",)), [" ".join(reviews(40))]
+    )
     assert scores.truncated == 1 and all(np.isfinite(one).all() for one in scores.log_prob)
 
 
 def test_a_question_too_long_for_the_model_is_refused():
     model, tokenizer = language_model("tiny-llama")
     with pytest.raises(InputError, match=r"prompt mc3/letters/\S+: it has \d+ tokens without any review, and 20"):
-        score_options(model, tokenizer, some(templates=("mc3",), forms=("letters",)), ["Fine."], max_length=20)
+        score_options(
+            model, tokenizer, some(templates=("mc3",), words=("male-*",), forms=("letters",)), ["Fine."], max_length=20
+        )
 
 
 # Bad input

@@ -247,6 +247,20 @@ def test_a_name_that_fits_nothing_is_refused_with_the_nearest():
         PromptSelection(templates=("cloze1",), forms=("letters",)).prompts()
 
 
+def test_a_choice_that_asks_nothing_is_refused_and_not_dropped():
+    """A study that lists `mc1` without its words would miss what it was planned for, and nobody would be told."""
+    words = ("male-female",)
+    with pytest.raises(InputError, match="the template mc1 is not asked: it has the words female-male-neutral"):
+        PromptSelection(templates=("cloze1", "mc1"), words=words).prompts()
+    with pytest.raises(InputError, match='nothing is asked with "mc\\*" of templates'):
+        PromptSelection(templates=("cloze1", "mc*"), words=words).prompts()
+    with pytest.raises(InputError, match='nothing is asked with "female-male-neutral" of words'):
+        PromptSelection(templates=("cloze1",), words=(*words, "female-male-neutral")).prompts()
+    with pytest.raises(InputError, match='nothing is asked with "letters" of forms'):
+        PromptSelection(templates=("cloze1",), words=words, forms=("plain", "letters")).prompts()
+    assert PromptSelection(templates=("cloze*", "mc1"), words=("*",), forms=("plain", "letters")).prompts()
+
+
 def test_templates_are_checked_without_torch():
     ask = "from evenhand.tasks.prompts.prompt import PromptSelection; PromptSelection().prompts()"
     code = f"import sys; {ask}; sys.exit('torch' in sys.modules)"

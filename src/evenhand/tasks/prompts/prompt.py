@@ -90,7 +90,8 @@ class PromptSelection(Spec):
         """Return the prompts, in the order of the file; a relative `path` is searched below the given folder first.
 
         Raises:
-            InputError: a file that `read_templates` refuses, or a name or pattern that matches nothing.
+            InputError: a file that `read_templates` refuses, or a name or pattern that matches nothing, or nothing that
+                is asked: a template without any of the words, or words of no template.
         """
         known = built_in() if self.path is None else read(_resolved_path(self.path, below))
         by_name = known.by_name()
@@ -105,7 +106,30 @@ class PromptSelection(Spec):
         ]
         if not asked:
             raise InputError("no template has both these forms and these words; leave one of the two out")
+        self._refuse_unasked([prompt.name for prompt in asked], chosen)
         return tuple(asked)
+
+    def _refuse_unasked(self, asked: Sequence[PromptName], templates: Mapping[str, Template]) -> None:
+        """Refuse a choice with which nothing is asked; a default may fit only a part of the rest."""
+        used = {
+            "templates": {name.template for name in asked},
+            "words": {name.words for name in asked},
+            "forms": {name.form for name in asked},
+        }
+        for choice, names in used.items():
+            patterns = getattr(self, choice)
+            if patterns == type(self).model_fields[choice].default:
+                continue
+            for pattern in patterns or ():
+                if any(fnmatchcase(name, pattern) for name in names):
+                    continue
+                if choice == "templates" and pattern in templates:
+                    template = templates[pattern]
+                    raise InputError(
+                        f"prompts: the template {pattern} is not asked: it has the words {', '.join(template.words)} "
+                        f"and the forms {', '.join(_forms(template))}; choose some of each, or leave it out"
+                    )
+                raise InputError(f'prompts: nothing is asked with "{pattern}" of {choice}; leave it out')
 
 
 def _forms(template: Template) -> tuple[str, ...]:
