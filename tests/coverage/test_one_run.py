@@ -64,6 +64,8 @@ LESS_ACCURATE = {
 """Two methods, one run each unless said, of which one is less accurate in all groups."""
 SMALL = (0.05, 0.0125, 0.005)
 """Levels of one bound; families use small ones."""
+EXCEEDED = {"five runs that hardly differ": 1.5}
+"""By how much small levels are exceeded, as docs/statistics-derivations.md says."""
 SINGLE = {
     "fixed split": world(0.9, 0.9, (75,) * 4, runs=5, run=0.03, single=True),
     "fixed split, three runs": world(0.9, 0.9, (75,) * 4, runs=3, run=0.05, single=True),
@@ -183,9 +185,10 @@ def test_no_two_fair_models_are_accused(name, repetitions):
 @pytest.mark.parametrize("name", LESS_ACCURATE)
 @pytest.mark.parametrize("kind", ["change", "gap change"])
 def test_bounds_hold_at_small_levels(name, kind, repetitions):
-    """A t interval of the change misses in up to twice as many as it says at the small levels."""
+    """A t interval of the change misses up to three times as often as it says at the small levels."""
     for (level, side), (misses, count) in missed(LESS_ACCURATE[name], kind, repetitions(1000)).items():
-        assert misses / count <= bounds.most(level, count, 0.01), (level, side, misses / count)
+        most = level * (EXCEEDED.get(name, 1.0) if level < ALPHA else 1.0)
+        assert misses / count <= bounds.most(most, count, 0.01), (level, side, misses / count)
 
 
 @pytest.mark.simulate
