@@ -16,7 +16,8 @@ from typing import Literal, Protocol
 Disparity = Literal["reversed", "widens", "narrows", "undecided"]
 
 LEVELLED_DOWN = "levelled down: the gap narrows because the group got worse, not because {} got better"
-"""A note; the place is for whom the group is compared with, of everybody the rest."""
+OTHERS_LEVELLED_DOWN = "levelled down: {} got worse, and the group did not get better"
+"""Notes; the place is for whom the group is compared with, of everybody the rest."""
 
 
 class Bounded(Protocol):
@@ -63,7 +64,17 @@ class GapIntervals:
 
     def levelled_down(self, level: float) -> bool:
         """Whether the group got worse and the rest did not get better, at the family's one-sided level."""
-        return self.inside.bounds(level)[0] > 0 and not self.outside.bounds(level)[1] < 0
+        return _only_first_got_worse(self.inside, self.outside, level)
+
+    def others_levelled_down(self, level: float) -> bool:
+        """Whether the group fared worse before, the rest got worse and the group did not get better, at that level."""
+        behind = self.of_reference.bounds(level)[0] > 0
+        return behind and _only_first_got_worse(self.outside, self.inside, level)
+
+
+def _only_first_got_worse(first: Bounded, second: Bounded, level: float) -> bool:
+    """Whether the first of two changes is shown to be a loss, and the second not to be a gain."""
+    return first.bounds(level)[0] > 0 and not second.bounds(level)[1] < 0
 
 
 def _sign(bounds: tuple[float, float]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast, Unseen
 from evenhand.audit.design import Design
-from evenhand.audit.disparities import LEVELLED_DOWN
+from evenhand.audit.disparities import LEVELLED_DOWN, OTHERS_LEVELLED_DOWN
 from evenhand.audit.estimands import Comparison
 from evenhand.records import schemas
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, THE_METHODS, TWO_MODELS
@@ -96,9 +96,7 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
     values["low"], values["high"] = comparison.within((low, high))
     if contrast.gaps is not None:
         values["disparity"] = contrast.gaps.disparity(interval, family.one_sided)
-        if values["disparity"] == "narrows" and contrast.gaps.levelled_down(family.one_sided):
-            named = comparison.opposite.group if not comparison.opposite.complement else None
-            notes.append(LEVELLED_DOWN.format(named or "the rest"))
+        notes += _on_levelling(member, family, str(values["disparity"]))
     if not comparison.decides:
         return verdict_row(member, member.setting, family.name, notes, values)
     if contrast.runs < 2:
@@ -123,6 +121,19 @@ def setting_row(member: SettingContrast, family: FamilyBounds) -> dict[str, Any]
         notes += [needed.reason] if needed.reason else []
     notes += [family.jointly] if family.jointly else []
     return verdict_row(member, member.setting, family.name, notes, values)
+
+
+def _on_levelling(member: SettingContrast, family: FamilyBounds, disparity: str) -> list[str]:
+    """The note on a gap that closes because somebody got worse and nobody better."""
+    gaps, opposite = member.contrast.gaps, member.comparison.opposite
+    interval = member.contrast.interval
+    if gaps is None or interval is None:
+        return []
+    others = opposite.group if opposite.group is not None and not opposite.complement else "the rest"
+    if disparity == "narrows" and gaps.levelled_down(family.one_sided):
+        return [LEVELLED_DOWN.format(others)]
+    lost_less = interval.bounds(family.level)[1] < 0
+    return [OTHERS_LEVELLED_DOWN.format(others)] if lost_less and gaps.others_levelled_down(family.one_sided) else []
 
 
 def _on_collapsed_runs(member: SettingContrast, family: FamilyBounds) -> list[str]:

@@ -19,6 +19,7 @@ from evenhand.audit.runs.gap_change_evidence import gap_change_evidence
 from evenhand.audit.verdict_rows import FamilyBounds, SettingContrast, verdict_row
 from evenhand.stats.differences import Apart
 from evenhand.stats.multiplicity import MaxT
+from known_rates import KnownRates, rows_of
 from small_records import assessed, design, estimates, examples, predictions, study, trials, verdicts
 
 RATES = ("accuracy", "true_positive_rate", "false_positive_rate", "selection_rate")
@@ -180,6 +181,27 @@ def test_a_gap_is_levelled_down_where_the_group_got_worse_and_the_rest_not_bette
     assert GapIntervals(OPEN, OPEN, OPEN, ABOVE, OPEN).levelled_down(0.05)
     assert not GapIntervals(OPEN, OPEN, OPEN, ABOVE, BELOW).levelled_down(0.05)
     assert not GapIntervals(OPEN, OPEN, OPEN, OPEN, OPEN).levelled_down(0.05)
+
+
+def test_others_are_levelled_down_where_the_rest_got_worse_and_the_group_not_better():
+    assert GapIntervals(OPEN, OPEN, ABOVE, OPEN, ABOVE).others_levelled_down(0.05)
+    assert not GapIntervals(OPEN, OPEN, ABOVE, BELOW, ABOVE).others_levelled_down(0.05)
+    assert not GapIntervals(OPEN, OPEN, ABOVE, OPEN, OPEN).others_levelled_down(0.05)
+    assert not GapIntervals(OPEN, OPEN, OPEN, OPEN, ABOVE).others_levelled_down(0.05)
+
+
+def test_the_row_of_a_group_that_stayed_while_the_rest_got_worse_says_so():
+    """Two large groups lose 15 points, and the small group stays at .75: `better`, though nobody gained."""
+    note = "levelled down: the rest got worse, and the group did not get better"
+    rates = {"reference": (0.75, 0.9, 0.9), "method": (0.75, 0.75, 0.75)}
+    rows = rows_of(KnownRates(rates, (400, 1800, 1800)), np.random.default_rng(0), ("accuracy",))
+    found = {row["group"]: row for row in rows if row["comparison"] == "gap change" and row["method"] == "method"}
+    assert found["a"]["verdict"] == "better" and note in found["a"]["note"]
+    assert all("levelled down" not in found[group]["note"] for group in "bc")
+
+    rates = {"reference": (0.85, 0.85, 0.85), "method": (0.85, 0.6, 0.85)}  # a group without a gap is not levelled
+    rows = rows_of(KnownRates(rates, (400, 1800, 1800)), np.random.default_rng(0), ("accuracy",))
+    assert not any("levelled down" in row["note"] for row in rows if row["group"] != "b")
 
 
 def between(intervals, disparities, margin=0.2):
