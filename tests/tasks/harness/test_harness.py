@@ -235,7 +235,10 @@ def test_an_answer_that_the_model_has_no_room_for_is_refused_in_a_sentence(model
             {"names": ("mill",), "columns": {"mil": DocumentColumns()}},
             '"mil" is not among harness.tasks; did you mean "mill"',
         ),
-        ({"names": ("bbq",)}, 'the documents of "bbq", the data set oskarvanderwal/bbq, cannot be loaded'),
+        (
+            {"names": ("bbq",)},
+            'the documents of "bbq", the data set oskarvanderwal/bbq, cannot be loaded: the hub cannot be reached',
+        ),
     ],
 )
 def test_what_cannot_be_had_is_refused_by_name(more, said, own):

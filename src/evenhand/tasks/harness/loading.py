@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, util
@@ -15,6 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand.data.hub_access import hub_or_cache
 from evenhand.errors import InputError, did_you_mean, first_line
 from evenhand.seeds import generator
 from evenhand.tasks.harness.columns import KNOWN, DocumentColumns
@@ -204,18 +205,21 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     config = entry.cfg or {}
     named = str(config.get("dataset_path", name))
     source: dict[str, Any] = {}
+    unreachable = None
     try:
         source = local_source(named, config, below, None if entry.yaml_path is None else Path(entry.yaml_path).parent)
-        tasks = manager.load([{"group": "evenhand", "task": [{"task": name, **source}]}])["tasks"]
+        with nullcontext() if source else hub_or_cache() as unreachable:
+            tasks = manager.load([{"group": "evenhand", "task": [{"task": name, **source}]}])["tasks"]
         (task,) = tasks.values()
         check_counts(task, source)
         if not len(task.eval_docs):
             raise ValueError("it has no documents")
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, HfHubHTTPError, DatasetsError, InputError) as error:
         discard(source)
+        why = first_line(error) if unreachable is None else f"the hub cannot be reached ({unreachable})"
         raise InputError(
             f'harness.tasks: the documents of "{name}", the data set {named}, cannot be loaded'
-            f"{_where(named, below)}: {first_line(error)}"
+            f"{_where(named, below)}: {why}"
         ) from None
     delete_with(task, source)
     task.set_config(key="dataset_kwargs", value=config.get("dataset_kwargs"))  # without names of temporary folders
