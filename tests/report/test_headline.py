@@ -226,7 +226,7 @@ def test_doubts_are_short_at_most_three_and_the_rest_is_counted(simulate):
     lines = headline(doubtful)
     assert lines[0] == "First."
     assert lines[1].startswith("lora is less accurate than full for shape = circle")
-    assert lines[2].startswith("lora against full: a run looks collapsed") and lines[2].endswith("verdicts differ.")
+    assert lines[2].startswith("lora against full: some runs look collapsed") and lines[2].endswith("verdicts differ.")
     # Second warning, two margins, overlap.
     assert lines[3].startswith("These verdicts are about these two models") and lines[3].endswith(
         " 4 more doubts are under Details."

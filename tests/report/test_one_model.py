@@ -132,6 +132,19 @@ def test_a_group_whose_excluded_gap_is_far_above_the_others_is_named(harmed):
     ]
 
 
+def test_a_bound_that_excludes_nothing_is_no_answer(harmed):
+    accuracy = {"measure": "accuracy", "verdict": "inconclusive", "low": -0.1}
+    rows = gaps({**accuracy, "group": "a", "high": 1.0}, {**accuracy, "group": "b", "high": 0.2})
+    assert gap_lines(rows, harmed.design) == [
+        "No group is shown to fare worse than the rest; only gaps in accuracy above 20 points are excluded for every "
+        "group but group = a, for which none is."
+    ]
+    rows = gaps(*({**accuracy, "group": group, "high": 1.0} for group in "ab"))
+    assert gap_lines(rows, harmed.design) == [
+        "No group is shown to fare worse than the rest; no gap in accuracy is excluded."
+    ]
+
+
 def test_an_excluded_gap_is_rounded_upward_and_a_group_without_interval_is_named(harmed):
     accuracy = {"measure": "accuracy", "verdict": "inconclusive", "low": -0.1}
     rows = gaps(

@@ -40,7 +40,7 @@ def collapsed_lines(verdicts: pl.DataFrame, design: Design, *, named: bool = Tru
             shown += [f"and {len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
             differ = f" ({'; '.join(shown)})" if named and shown else ""
             lines.append(
-                f"{lead}{compared(method, reference)}: a run looks collapsed ({', '.join(reasons)}). Without it "
+                f"{lead}{compared(method, reference)}: some runs look collapsed ({', '.join(reasons)}). Without them "
                 f"{len(changed)} of {len(judged)} verdicts differ{differ}."
             )
     return lines

@@ -24,6 +24,9 @@ _NAMED = 3
 _FAR = 2
 """A group is named where the gap that is excluded for it is so many times that of every other group."""
 
+_WHOLE = 0.995
+"""A bound above this share of the largest contrast that there can be excludes nothing."""
+
 
 def gap_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     """The first sentences of a headline on single methods, for each setting and method, in the main split.
@@ -105,6 +108,15 @@ def excluded(rows: pl.DataFrame, noun: str = "gaps") -> str:
     measure, bounds = judged["measure"][0], judged["high"].to_list()
     if bounds[0] <= 0:
         return f"; {noun} in {title(measure)} of any size are excluded{unknown}"
+    possible = [bound for bound in bounds if bound > _WHOLE * span_of(measure)]
+    if len(possible) == len(bounds):
+        return f"; no {noun.removesuffix('s')} in {title(measure)} is excluded{unknown}"
+    if possible:
+        groups = group_of(judged.row(0, named=True)) if len(possible) == 1 else f"{len(possible)} groups"
+        return (
+            f"; only {noun} in {title(measure)} above {bound(measure, bounds[len(possible)])} are excluded for every "
+            f"group but {groups}, for which none is{unknown}"
+        )
     # Where nearly anything is possible, "excluded" alone would sound like an answer.
     only = "only " if bounds[0] > span_of(measure) / 4 else ""
     text = f"; {only}{noun} in {title(measure)} above {bound(measure, bounds[0])} are excluded"
