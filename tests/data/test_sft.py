@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from evenhand.data.sft import Sft, as_messages
+from evenhand.data.splits import LimitSpec, SplitSpec, split
 from evenhand.data.synthetic_instructions import SyntheticInstructions
 from evenhand.errors import InputError
 
@@ -93,3 +94,12 @@ def test_the_made_up_instructions_are_different_and_have_groups():
     found = SyntheticInstructions().load()
     assert len(set(found.inputs)) == len(found) == 240 and found.attributes["topic"].masks.sum() == 240
     assert len(set(found.targets)) < 41 and np.unique(found.labels).size == 2
+
+
+def test_responses_of_one_length_are_learned_like_any_others(tmp_path):
+    """Answers such as A and B: which half of them is longer is no label that could be missing."""
+    rows = "".join(f"Is {number} even?,{'AB'[number % 2]}\n" for number in range(40))
+    (tmp_path / "pairs.csv").write_text(f"prompt,response\n{rows}")
+    data = Sft(path=str(tmp_path / "pairs.csv")).load(None)
+    parts = split(data, SplitSpec(test=0.25, validation=0), LimitSpec(), 0)
+    assert (len(parts.train), len(parts.test)) == (30, 10)

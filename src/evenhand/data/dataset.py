@@ -111,6 +111,7 @@ class Dataset:
             combinations of groups.
         notes: facts that a reader of the report must know: rows dropped, duplicates counted.
         stated: whether only the number of examples and their lengths are true, see `evenhand.data.stated`.
+        learned: whether models learn the labels; else these mark kinds of examples, for the split.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Dataset:
     strata: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     stated: bool = False
+    learned: bool = True
 
     def __post_init__(self) -> None:
         """By default each example is a separate unit and has weight 1."""

@@ -17,8 +17,10 @@ class Pairs(Dataset):
     Attributes:
         inputs: [n] what precedes.
         targets: [n] what a model learns to write.
+        learned: False.
     """
 
+    learned: bool = False
     targets: Sequence[str] = field(default=(), repr=False)
 
     def take(self, index: np.ndarray) -> Pairs:

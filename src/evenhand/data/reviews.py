@@ -143,6 +143,7 @@ class Reviews(ReviewSpec):
             inputs=reviews,
             labels=length_classes(reviews),
             classes=LENGTHS,
+            learned=False,
             example=np.array(ids, dtype=object),
             attributes={name: one.take(np.array(kept)) for name, one in attributes.items()},
             unit=unit,

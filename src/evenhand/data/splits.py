@@ -105,11 +105,11 @@ def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Spl
         seed: seed of the trial; the split ignores it if `spec.vary` is false.
 
     Raises:
-        InputError: fewer than two classes, a part without examples, a class without training examples, or a data set
-            without a split of its own if the study uses it.
+        InputError: fewer than two classes or a class without training examples, where labels are learned; a part
+            without examples, or a data set without a split of its own if the study uses it.
     """
     present = np.unique(dataset.labels)
-    if len(present) < 2:
+    if len(present) < (2 if dataset.learned else 1):
         only = f'"{dataset.classes[present[0]]}"' if len(present) else "missing: there are no examples"
         raise InputError(
             f"{dataset.name}: every label is {only}, so there is nothing to learn; two or more classes are needed"
@@ -126,8 +126,8 @@ def split(dataset: Dataset, spec: SplitSpec, limit: LimitSpec, seed: int) -> Spl
         if most is not None and most < have:
             parts[name] = draw_limited(dataset, units, parts[name], most, generator(split_seed, "limit", name))
             notes.append(f"limit: {len(parts[name]):,} of {have:,} {name} examples, drawn by label and group")
-    absent = np.setdiff1d(np.unique(dataset.labels), dataset.labels[parts["train"]])
-    if len(absent):
+    absent = np.setdiff1d(present, dataset.labels[parts["train"]])
+    if len(absent) and dataset.learned:
         raise InputError(
             f'{dataset.name}: no training example has the label "{dataset.classes[absent[0]]}" '
             f"({len(parts['train'])} are trained on); use more examples or other shares in split:"

@@ -56,6 +56,7 @@ class SyntheticReviews(ReviewSpec):
             inputs=texts,
             labels=length_classes(texts),
             classes=LENGTHS,
+            learned=False,
             example=example,
             attributes={"author": Attribute.from_values([GENDERS[int(code)] for code in female])},
             unit=np.array([first.setdefault(text, name) for text, name in zip(texts, example, strict=True)], object),
