@@ -95,7 +95,7 @@ def test_a_conversation_that_leaves_no_room_for_virtual_tokens_is_refused_before
     study = {**STUDY, "task": task, "methods": {"m": {"kind": "full"}}, "reference": []}
     make_plan(Study(**study), None)
     with pytest.raises(
-        InputError, match="beside 20 virtual tokens of prompt, the prompt and the response in position 1"
+        InputError, match="beside 20 virtual tokens of prompt, the prompt and the response of the example '11' have"
     ):
         make_plan(Study(**{**study, "methods": {"m": {"kind": "prompt"}}}), None)
     with pytest.raises(InputError, match="prompt: 300 tokens leave no room for a text in the 256 positions"):

@@ -92,7 +92,12 @@ def check(
         return
     try:
         encoded = encode_conversations(
-            tokenizer, conversations.inputs, conversations.targets, conversations.template, least
+            tokenizer,
+            conversations.inputs,
+            conversations.targets,
+            conversations.template,
+            least,
+            conversations.example.tolist(),
         )
     except InputError as error:
         tokens = method.virtual_tokens

@@ -21,6 +21,7 @@ def encode_conversations(
     responses: Sequence[str],
     template: Template,
     max_length: int,
+    ids: Sequence[str] | None = None,
 ) -> PromptedTexts:
     """Tokenize conversations, with the number of tokens before each response.
 
@@ -34,6 +35,7 @@ def encode_conversations(
         inputs, responses: [n], see `evenhand.data.sft.Conversations`.
         template: how a conversation becomes a text.
         max_length: largest number of tokens.
+        ids: [n] of the conversations, for the error; their positions if None.
 
     Raises:
         InputError: there is no chat template, or one that does not tell where a response begins; a conversation is
@@ -53,9 +55,11 @@ def encode_conversations(
     )
     lengths = np.array([len(ids) for ids in whole], dtype=np.int64)
     if len(lengths) and lengths.max() > longest:
+        place = int(lengths.argmax())
+        name = str(place if ids is None else ids[place])
         raise InputError(
-            f"the prompt and the response in position {lengths.argmax()} have {lengths.max()} tokens, and {longest} is "
-            "the most that train.max_length or the model allows; raise max_length, or leave out the longest pairs"
+            f"the prompt and the response of the example {name!r} have {lengths.max()} tokens, and {longest} is the most "
+            "that train.max_length or the model allows; raise max_length, or leave out the longest pairs"
         )
     begins = [common_prefix_length(prompt, ids) for prompt, ids in zip(alone, whole, strict=True)]
     padding: Any = tokenizer.pad_token_id
