@@ -164,5 +164,5 @@ def test_a_template_that_does_not_show_the_response_is_refused(template, sentenc
 
 
 def test_a_conversation_longer_than_the_context_is_refused():
-    with pytest.raises(InputError, match=r"position 2 have \d+ tokens, and 12 is the most"):
+    with pytest.raises(InputError, match=r"example '2' have \d+ tokens, and 12 is the most"):
         encode_conversations(tokenizer_of("tiny-llama"), [INPUTS[0]] * 2 + [INPUTS[2]], RESPONSES, "plain", 12)

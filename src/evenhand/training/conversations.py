@@ -58,8 +58,8 @@ def encode_conversations(
         place = int(lengths.argmax())
         name = str(place if ids is None else ids[place])
         raise InputError(
-            f"the prompt and the response of the example {name!r} have {lengths.max()} tokens, and {longest} is the most "
-            "that train.max_length or the model allows; raise max_length, or leave out the longest pairs"
+            f"the prompt and the response of the example {name!r} have {lengths.max()} tokens, and {longest} is the "
+            "most that train.max_length or the model allows; raise max_length, or leave out the longest pairs"
         )
     begins = [common_prefix_length(prompt, ids) for prompt, ids in zip(alone, whole, strict=True)]
     padding: Any = tokenizer.pad_token_id
