@@ -75,3 +75,9 @@ def test_architecture_has_every_folder_of_the_package_and_every_layer_of_the_aud
     contract = (ROOT / "pyproject.toml").read_text("utf-8").partition('name = "The layers of the audit"')[2]
     layers = [sorted(row.split(" | ")) for row in LAYERS.findall(contract.partition("\n]\n")[0])]
     assert layers and shown == layers
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_a_heading_stands_below_an_empty_line(page):
+    """Without one, a table swallows it: the page has no such heading, and links to it lead nowhere."""
+    assert not re.findall(r"[^\n]\n(#+ .*)$", inside(page), flags=re.MULTILINE)
