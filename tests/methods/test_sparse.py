@@ -108,6 +108,23 @@ def test_norms_are_over_tokens_and_not_over_padding_or_batches():
 
 
 @pytest.mark.parametrize("name", BASES)
+def test_norms_of_a_block_are_the_same_where_the_pass_ends_behind_it(name):
+    model, batch = classifier(name).eval(), encoded(examples_for(name, 6), name).batch(np.arange(6), CPU)
+    every = linear_layers(model)
+    for block in blocks(model):
+        layers = {layer: every[layer] for layer in within(every, [block])}
+        calls = []
+        handle = model.get_submodule("classifier" if hasattr(model, "classifier") else "score").register_forward_hook(
+            lambda *_, calls=calls: calls.append(1)
+        )
+        ended = input_norms(model, layers, [batch], model.get_submodule(block))
+        assert not calls  # the head was not reached
+        whole = input_norms(model, layers, [batch])
+        handle.remove()
+        assert calls and all(torch.equal(ended[layer], whole[layer]) for layer in layers)
+
+
+@pytest.mark.parametrize("name", BASES)
 @pytest.mark.parametrize("method", [Magnitude(lr=1e-2, epochs=2), Wanda(lr=1e-2, epochs=2)], ids=lambda m: m.kind)
 def test_pruned_weights_are_0_after_training_and_all_others_have_moved(method, name, tmp_path):
     pack = pruned(method, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -135,7 +135,8 @@ class Wanda(Pruned):
         layers = linear_layers(model)
         for block in blocks(model):
             inside = {name: layers[name] for name in within(layers, [block])}
-            for name, norms in input_norms(model, inside, batches).items():
+            until = model.get_submodule(block)
+            for name, norms in input_norms(model, inside, batches, until).items():
                 weight: Any = inside[name].weight
                 rows = weight.detach().T if transposed(inside[name]) else weight.detach()
                 chosen = smallest_entries(rows.abs() * norms.to(rows.dtype), self.sparsity)
@@ -166,17 +167,49 @@ def prune(layer: torch.nn.Module, chosen: torch.Tensor) -> None:
         weight.register_hook(lambda gradient: gradient.masked_fill(layer.get_buffer(MASK), 0))
 
 
+class _PassEndedError(Exception):
+    """Ends a forward pass whose rest is not needed."""
+
+
 def input_norms(
-    model: torch.nn.Module, layers: Mapping[str, torch.nn.Module], batches: list[dict[str, torch.Tensor]]
+    model: torch.nn.Module,
+    layers: Mapping[str, torch.nn.Module],
+    batches: list[dict[str, torch.Tensor]],
+    until: torch.nn.Module | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Return the norm of each input of each layer over all unpadded tokens, float64 [in], by the layer's name."""
+    """Return the norm of each input of each layer over all unpadded tokens, float64 [in], by the layer's name.
+
+    Args:
+        model: it reads the batches.
+        layers: of the model.
+        batches: what it reads.
+        until: the part of the model behind which none of the layers is used, where each pass ends; None: its end.
+    """
     import torch
 
     squares: dict[str, Any] = dict.fromkeys(layers, 0.0)
     for batch in batches:
-        with _accumulate_squares(layers, squares, batch.get("attention_mask")), torch.inference_mode():
+        noted = _accumulate_squares(layers, squares, batch.get("attention_mask"))
+        with noted, torch.inference_mode(), _ended_behind(until), suppress(_PassEndedError):
             model(**batch)
     return {name: total.clone().sqrt() for name, total in squares.items()}
+
+
+@contextmanager
+def _ended_behind(part: torch.nn.Module | None) -> Iterator[None]:
+    """Context manager in which forward passes end with `_PassEndedError` behind a part of the model."""
+    if part is None:
+        yield
+        return
+
+    def end(*_: Any) -> None:
+        raise _PassEndedError
+
+    handle = part.register_forward_hook(end)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager
