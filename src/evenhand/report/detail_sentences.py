@@ -75,7 +75,8 @@ def _pattern(rows: pl.DataFrame, method: str, reference: str, level: int) -> str
     else:
         answer = f"there is no consistent pattern of {method} being worse than {reference}"
         unclear = len(rows.filter(verdict="inconclusive"))
-        answer += f", though {unclear} of {len(rows)} comparisons are inconclusive" if unclear else ""
+        many_of = f"all {unclear}" if 1 < unclear == len(rows) else f"{unclear} of {len(rows)}"
+        answer += f", though {many_of} comparisons are inconclusive" if unclear else ""
     read = f"mean over settings, positive: {method} worse; simultaneous {level}% intervals"
     return f"Across {many} {answer} ({read}): {'; '.join(clauses)}; {_differing(rows)}."
 
