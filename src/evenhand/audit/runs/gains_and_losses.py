@@ -60,8 +60,10 @@ def gains_and_losses(
         together = agreement(units_with, shares > 0)
         return ProportionDifference(whole, parts[0], parts[1], kish(shares), repeats(shares), together)
     cells = len(weights) ** 2 / sum(float((weight**2).sum()) for weight in weights)
-    (summed,) = by_unit(units, changes)
-    step = cluster_step(unit_totals(values, summed, shares)) if clustered else 0.0
+    step = 0.0
+    if clustered:
+        (summed,) = by_unit(units, changes)
+        step = cluster_step(unit_totals(values, summed, shares))
     return RateChange(whole, (Moved(parts[0], parts[1], cells),), step)
 
 
