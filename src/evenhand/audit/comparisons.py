@@ -13,6 +13,7 @@ from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Interval
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.proportion import FEW
+from evenhand.stats.rate_changes import RateChange
 
 ONE_SEED = "one run of each: about these two models, not about the methods, whose other runs may differ"
 ONE_MODEL = "one run: about this model, not about other runs of the method"
@@ -30,6 +31,11 @@ LEAST_RUNS = 3
 NO_COMMON_SEED = "no seed was run with both methods"
 ONE_UNIT = "a single resampling unit: there is no spread to judge by"
 DISCORDANT = f"fewer than {FEW} discordant units: the interval is adjusted"
+
+
+def discordant_note(adjusted: Interval | None) -> str:
+    """Return the note on an interval of a change, empty where it allows for few discordant units at any number."""
+    return "" if isinstance(adjusted, RateChange) else DISCORDANT
 
 
 HARMLESS_UNITS = 20

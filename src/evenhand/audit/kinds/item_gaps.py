@@ -7,14 +7,13 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from evenhand.audit.comparisons import DISCORDANT, Evidence, enough_runs
+from evenhand.audit.comparisons import Evidence, discordant_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, gap, gap_change
 from evenhand.audit.kinds.items import ItemReading, Sample
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.item_gaps import ItemGapChange, SidedRuns, distance
 from evenhand.audit.trial_records import ONE_SEED, missing_note, one_against_several, seed_pairs
 from evenhand.audit.verdicts import pairs
-from evenhand.stats.rate_changes import RateChange
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +155,7 @@ class SidedReading(ItemReading[Sample]):
             self.examples,
             tuple(sorted({doubt for side in sides for doubt in side.doubts})),
             adjusted=found.adjusted,
-            adjustment="" if isinstance(found.adjusted, RateChange) else DISCORDANT,
+            adjustment=discordant_note(found.adjusted),
             closing=self.clustering(defined),
             totals=lambda: (found.difference.units, found.difference.totals),
             gaps=found.gaps if comparison.decides else None,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from evenhand.audit.comparisons import DISCORDANT, Evidence, clustering_note, enough_runs
+from evenhand.audit.comparisons import Evidence, clustering_note, discordant_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, change
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.items import ItemRuns, Items, change_of_outcomes, combined, defined_items, interval_of
@@ -18,7 +18,6 @@ from evenhand.audit.trial_records import ONE_SEED, missing_note, one_against_sev
 from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.audit.verdicts import Family, pairs
 from evenhand.stats.proportion import ProportionDifference, Widened
-from evenhand.stats.rate_changes import RateChange
 
 Sample = TypeVar("Sample")
 """The records of one run."""
@@ -189,7 +188,7 @@ class ItemReading(ABC, Generic[Sample]):
             sample=self.examples,
             doubts=tuple(sorted({item.doubt for side in used for run in side for item in run if item.doubt})),
             adjusted=self.adjusted(change) if adjusted is None else adjusted,
-            adjustment="" if isinstance(adjusted, RateChange) else DISCORDANT,
+            adjustment=discordant_note(adjusted),
             closing=self.closing(change),
             totals=lambda: (change.units, change.totals),
         )

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from evenhand.audit.comparisons import DISCORDANT, Evidence, Unseen, UnseenSide, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, Unseen, UnseenSide, discordant_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence, aligned
@@ -27,7 +27,6 @@ from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, tw
 from evenhand.stats.differences import Apart, correlation_of
 from evenhand.stats.multiplicity import unit_totals
 from evenhand.stats.proportion import FEW, ProportionDifference, Widened, agreement, clumping
-from evenhand.stats.rate_changes import RateChange
 from evenhand.stats.subsets import TwoWays
 
 FEW_OF_A_SIDE = f"fewer than {FEW} units have the rarer outcome: the interval is adjusted"
@@ -123,7 +122,7 @@ def evidence_of_pairs(
         doubts = allowance.doubts_on_change(influences, sample, partial(_levels, reader, pairs), reader.sample)
     elif measure.proportion and all(influence.parts is None for influence in influences):
         adjusted = gains_and_losses(whole, units, weights, values, changes, reader.clustered)
-        adjustment = "" if isinstance(adjusted, RateChange) else DISCORDANT
+        adjustment = discordant_note(adjusted)
     elif all(influence.max_unit_change is not None for influence in influences):
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
         if int((changed > 0).any(axis=0).sum()) < FEW:
