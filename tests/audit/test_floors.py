@@ -333,3 +333,28 @@ def test_shuffled_rows_have_the_same_floors(kind):
     assert first.drop_nulls("noise_floor").height > 50
     for column in ("noise_floor", "noise_high"):
         assert second[column].fill_null(-1).to_list() == pytest.approx(first[column].fill_null(-1).to_list(), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["plain", "units", "varying", "classes"])
+def test_the_last_digits_of_probabilities_hardly_move_the_floors(kind):
+    """Another processor computes the same model's logits to some six digits only."""
+    (table, uses, found), asked = unlike(kind)
+    noise = np.random.default_rng(9).normal(scale=3e-6, size=(len(found), len(found["logits"][0])))
+    other = found.with_columns(logits=(found["logits"].to_numpy() + noise).astype(np.float32))
+    assert not np.array_equal(other["logits"].to_numpy(), found["logits"].to_numpy())
+    keys = ["measure", "class", "attribute", "group", "method", "seed", "comparison"]
+    first, second = (
+        estimates(table, uses, each, asked).sort(keys).select("noise_floor", "noise_high") for each in (found, other)
+    )
+    assert first.drop_nulls("noise_floor").height > 50
+    for column in ("noise_floor", "noise_high"):
+        assert second[column].fill_null(-1).to_list() == pytest.approx(first[column].fill_null(-1).to_list(), abs=1e-3)
+
+
+def test_studies_with_many_predictions_draw_fewer_times(monkeypatch):
+    (evaluation,) = evaluations(*unlike("plain")[0], unlike("plain")[1])
+    floors = PredictionReading(evaluation, unlike("plain")[1]).floors
+    predictions = sum(len(run.rows) for run in evaluation.runs.values())
+    for cells, count in ((5000 * predictions, 1000), (500 * predictions, 500), (predictions, 200)):
+        monkeypatch.setattr(noise_floors, "CELLS", cells)
+        assert replace(floors).count == count

@@ -30,7 +30,12 @@ from evenhand.stats.bootstrap import distinct
 from evenhand.stats.contrast import compact
 from evenhand.stats.null import NoiseFloor, noise_floor, noise_floors, permuted_alike
 
-DRAWS = 200
+DRAWS = 1000
+"""The number of draws, unless a study has many predictions."""
+LEAST_DRAWS = 200
+"""The number of draws of the largest studies."""
+CELLS = 10_000_000
+"""The number of predictions, times draws, up to which there are more than `LEAST_DRAWS`."""
 
 ERRORS = 2
 """The number of calibration errors that are computed together: the plug-in one, and the debiased squared one."""
@@ -126,6 +131,12 @@ class Floors:
         return dict(zip([*seeds, None], null.of(runs, position), strict=True))
 
     @cached_property
+    def count(self) -> int:
+        """The number of draws: the more, the fewer predictions there are, since a floor of few draws is rough."""
+        predictions = sum(len(run.rows) for run in self.reader.evaluation.runs.values())
+        return min(max(CELLS // max(predictions, 1), LEAST_DRAWS), DRAWS)
+
+    @cached_property
     def _runs(self) -> dict[str, dict[int, Run]]:
         """The runs by seed, for each method that has any."""
         evaluation = self.reader.evaluation
@@ -185,7 +196,9 @@ class Floors:
         for used, parts in same_examples.values():
             code, amounts = self._together(used, self._patterns[groups.attribute], list(parts.values()))
             members = self._patterns[groups.attribute].members
-            sums = permuted_alike(code, members, amounts, DRAWS, lambda: generator(0, "floor", groups.attribute, rate))
+            sums = permuted_alike(
+                code, members, amounts, self.count, lambda: generator(0, "floor", groups.attribute, rate)
+            )
             by_method |= dict(zip(parts, sums, strict=True))
         return by_method
 
@@ -253,12 +266,12 @@ class Floors:
         evaluation, positive = self.reader.evaluation, self.reader.positive(estimand)
         everyone = np.ones((len(evaluation.population.label), 1), dtype=bool)
         masks = np.concatenate([everyone, *(groups.masks for groups in evaluation.groups)], axis=1)
-        members, draws = Members.of(masks), Draws.of(evaluation, DRAWS)
+        members, draws = Members.of(masks), Draws.of(evaluation, self.count)
         by_method: dict[str, np.ndarray] = {}
         known: list[tuple[str, int]] = []
         redrawn: list[Redrawn] = []
         for method, by_seed in self._runs.items():
-            by_method[method] = np.full((DRAWS, ERRORS, len(by_seed), masks.shape[1]), np.nan)
+            by_method[method] = np.full((self.count, ERRORS, len(by_seed), masks.shape[1]), np.nan)
             runs = [(index, run) for index, run in enumerate(by_seed.values()) if run.probabilities is not None]
             if runs:
                 known += [(method, index) for index, _ in runs]
