@@ -123,6 +123,20 @@ def greedy(model, prompt, count):
     return ids[0].numpy()
 
 
+def test_a_tokenizer_that_ends_every_text_itself_adds_no_second_end():
+    from tokenizers.processors import TemplateProcessing
+
+    plain, ending = (tokenizer_of("tiny-llama") for _ in range(2))
+    end = str(ending.eos_token)
+    ending.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"<s> $A {end}", special_tokens=[("<s>", ending.bos_token_id), (end, ending.eos_token_id)]
+    )
+    assert ending("a")["input_ids"][-1] == ending.eos_token_id
+    first, second = (encode_conversations(each, INPUTS, RESPONSES, "plain", 128) for each in (plain, ending))
+    assert [ids.tolist() for ids in second.tokens] == [ids.tolist() for ids in first.tokens]
+    assert second.prompts.tolist() == first.prompts.tolist()
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_response_matches_where_greedy_decoding_writes_it(name):
     tokenizer, model = tokenizer_of(name, CHAT), load_language_model(find_model(name))

@@ -70,10 +70,17 @@ class LoadedDataset:
         return content_hash(inputs, labels if self.labelled else np.zeros_like(labels))
 
     def fingerprint(self, index: np.ndarray) -> str:
-        """Return the hash of the ids and inputs at these positions, which identifies them in records."""
+        """Return the hash of the ids and inputs at these positions, which identifies them in records.
+
+        Labels may change without new predictions. A model is measured on a response itself, so that the fingerprint of
+        conversations is also of their responses, and of how they become texts.
+        """
         ids = "\0".join(str(example) for example in self.dataset.example[index])
         inputs = content_hash([self.keys[int(i)] for i in index], np.zeros(len(index), dtype=np.int64))
-        return f"{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()}-{inputs}"
+        found = f"{hashlib.blake2b(ids.encode(), digest_size=16).hexdigest()}-{inputs}"
+        if isinstance(self.dataset, Conversations):
+            found = f"{found}-{self.contents(index)}-{self.dataset.template}"
+        return found
 
     def rows(self, setting: str) -> pl.DataFrame:
         """Return the rows of the table `examples`."""
@@ -351,9 +358,7 @@ class Sample:
             return None
         loaded = self.setting.loaded
         texts = {name: loaded.dataset.take(index) for name, index in self.scored.items()}
-        # The hash of contents, too: ids and prompts stay where responses change.
-        keys = {name: f"{loaded.fingerprint(each)}-{loaded.contents(each)}" for name, each in self.scored.items()}
-        return TokenScoring(texts, keys)
+        return TokenScoring(texts, {name: loaded.fingerprint(index) for name, index in self.scored.items()})
 
     @cached_property
     def contents(self) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from evenhand.data.sft import Template, as_messages
 from evenhand.errors import InputError, first_line
-from evenhand.training.language import PromptedTexts, common_prefix_length, encode_prompts
+from evenhand.training.language import PromptedTexts, common_prefix_length, encode_prompts, single_end
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -53,6 +53,8 @@ def encode_conversations(
         [np.asarray(ids, dtype=np.int64) for ids in _token_ids(tokenizer, texts, special)]
         for texts in ([prompt for prompt, _ in rendered], [text for _, text in rendered])
     )
+    if special and tokenizer.eos_token is not None:
+        whole = [single_end(ids, tokenizer.eos_token_id) for ids in whole]
     lengths = np.array([len(ids) for ids in whole], dtype=np.int64)
     if len(lengths) and lengths.max() > longest:
         place = int(lengths.argmax())
@@ -83,7 +85,7 @@ def encode_user_messages(
 
 
 def _token_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], special: bool) -> Any:
-    """Return the token ids of each text, a final end-of-text token of the tokenizer's own left out of prompts."""
+    """Return the token ids of each text, with what the tokenizer itself puts around a text if `special`."""
     if not len(texts):
         return []
     # Without its warning that a text is too long, which is refused here in a sentence.

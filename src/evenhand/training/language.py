@@ -67,7 +67,7 @@ def encode_prompted(
     encoded: Any = tokenizer(whole)["input_ids"] if whole else []
     tokens = [np.asarray(ids, dtype=np.int64) for ids in encoded]
     if tokenizer.eos_token is not None:
-        tokens = [_single_end(ids, tokenizer.eos_token_id) for ids in tokens]
+        tokens = [single_end(ids, tokenizer.eos_token_id) for ids in tokens]
     lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
     if len(lengths) and lengths.max() > longest:
         raise InputError(
@@ -145,10 +145,10 @@ def with_ends(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
     end: Any = "\n" if tokenizer.eos_token is None else tokenizer.eos_token
     encoded: Any = tokenizer([text + end for text in texts])["input_ids"] if len(texts) else []
     tokens = [np.asarray(ids, dtype=np.int64) for ids in encoded]
-    return tokens if tokenizer.eos_token is None else [_single_end(ids, tokenizer.eos_token_id) for ids in tokens]
+    return tokens if tokenizer.eos_token is None else [single_end(ids, tokenizer.eos_token_id) for ids in tokens]
 
 
-def _single_end(ids: np.ndarray, end: Any) -> np.ndarray:
+def single_end(ids: np.ndarray, end: Any) -> np.ndarray:
     """Drop the second end-of-text token, for tokenizers that already end every text with one."""
     return ids[:-1] if ids[-2:].tolist() == [end, end] else ids
 

@@ -253,3 +253,50 @@ def test_without_the_harness_it_is_said_how_to_get_it():
     code += "from evenhand.tasks.harness.loading import load_benchmarks\nload_benchmarks(('bbq',))\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install 'evenhand[harness]'" in done.stderr and "InputError" in done.stderr
+
+
+def test_every_model_is_asked_with_the_same_examples_in_its_prompts(model, own):
+    from evenhand.tasks.harness.scoring import evaluated
+
+    rows = (own / "rows.jsonl").read_text(encoding="utf-8")
+    (own / "learned.jsonl").write_text(rows.replace("Where is the", "Who has the"), encoding="utf-8")
+    task = TASK.replace("FILE", str(own / "rows.jsonl")).replace(
+        "test_split: test", "test_split: test\nfewshot_split: train\nnum_fewshot: 2"
+    )
+    task = task.replace("{data_files: {", f"{{data_files: {{train: {own / 'learned.jsonl'}, ")
+    (own / "mill.yaml").write_text(task, encoding="utf-8")
+    benchmarks = load_benchmarks(("mill",), include=own)
+    asked = [
+        [sample["arguments"] for sample in evaluated(*model, benchmarks, CPU)["samples"]["mill"]] for _ in range(2)
+    ]
+    assert "Who has the" in str(asked[0]) and asked[0] == asked[1]
+    assert asked[0] == [
+        sample["arguments"]
+        for sample in evaluated(*model, load_benchmarks(("mill",), include=own), CPU)["samples"]["mill"]
+    ]
+
+
+SHUFFLED = """\
+import random
+
+
+def process_docs(dataset):
+    def shuffled(document):
+        options = [document["right"], document["wrong"]]
+        random.shuffle(options)
+        return {"options": options, "gold": options.index(document["right"])}
+
+    return dataset.map(shuffled, load_from_cache_file=False)
+"""
+
+
+def test_documents_that_a_task_shuffles_are_the_same_in_every_process(own):
+    (own / "shuffles.py").write_text(SHUFFLED, encoding="utf-8")
+    task = TASK.replace("FILE", str(own / "rows.jsonl"))
+    task = task.replace("test_split: test", "test_split: test\nprocess_docs: !function shuffles.process_docs")
+    task = task.replace("doc_to_target: 0", "doc_to_target: gold").replace('"{{[right, wrong]}}"', "options")
+    (own / "mill.yaml").write_text(task, encoding="utf-8")
+    found = [load_benchmarks(("mill",), include=own) for _ in range(2)]
+    golds = [[document["gold"] for document in each.tasks["mill"].eval_docs] for each in found for _ in range(2)]
+    assert {0, 1} == set(golds[0]) and all(each == golds[0] for each in golds)
+    assert found[0].fingerprint == found[1].fingerprint

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 import logging
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from importlib import metadata, util
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evenhand.data.hub_access import hub_or_cache
 from evenhand.errors import InputError, did_you_mean, first_line
@@ -37,8 +40,8 @@ BUNDLED_TASKS = Path(__file__).parent / "benchmarks"
 COMMON_FOLDERS = ("bbq", "crows_pairs", "winogender", "simple_cooccurrence_bias")
 """Folders of the harness to search first: it has thousands of tasks, and reading all of them takes seconds."""
 
-FEWSHOT_SEED = 1234
-"""The harness's default."""
+PYTHON_SEED, OTHER_SEED = 0, 1234
+"""The harness's defaults: for Python's random numbers, and for those of NumPy and of examples in prompts."""
 
 BUNDLED_GROUPS = ("stereoset",)
 """Names for several tasks, all of which are in the folders that are searched first."""
@@ -208,11 +211,12 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
     unreachable = None
     try:
         source = local_source(named, config, below, None if entry.yaml_path is None else Path(entry.yaml_path).parent)
-        with nullcontext() if source else hub_or_cache() as unreachable:
+        with nullcontext() if source else hub_or_cache() as unreachable, _seeded():
             tasks = manager.load([{"group": "evenhand", "task": [{"task": name, **source}]}])["tasks"]
-        (task,) = tasks.values()
+            (task,) = tasks.values()
+            documents = task.eval_docs
         check_counts(task, source)
-        if not len(task.eval_docs):
+        if not len(documents):
             raise ValueError("it has no documents")
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, HfHubHTTPError, DatasetsError, InputError) as error:
         discard(source)
@@ -223,11 +227,31 @@ def _loaded(name: str, manager: TaskManager, below: Path | None) -> tuple[Any, s
         ) from None
     delete_with(task, source)
     task.set_config(key="dataset_kwargs", value=config.get("dataset_kwargs"))  # without names of temporary folders
-    # As `simple_evaluate` does: no examples in the prompt unless the task says so, and always the same ones.
+    # As `simple_evaluate` does: no examples in the prompt unless the task says so.
     if task.get_config("num_fewshot") is None:
         task.set_config(key="num_fewshot", value=0)
-    task.set_fewshot_seed(seed=FEWSHOT_SEED)
+    # Some tasks shuffle the options of their documents, anew each time that they are asked for them.
+    setattr(task, "test_docs" if task.has_test_docs() else "validation_docs", lambda: documents)
     return task, named
+
+
+def restart_examples(benchmarks: Benchmarks) -> None:
+    """Let the examples in prompts be drawn from the beginning, so that every model is asked with the same ones."""
+    for task in benchmarks.tasks.values():
+        task.set_fewshot_seed(seed=OTHER_SEED)
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """Context manager with the harness's seeds, in which tasks that draw their documents draw the same ones."""
+    before, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - tasks use it
+    random.seed(PYTHON_SEED)
+    np.random.seed(OTHER_SEED)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(of_numpy)  # noqa: NPY002
 
 
 def _where(named: str, below: Path | None) -> str:

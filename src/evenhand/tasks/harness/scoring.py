@@ -14,7 +14,7 @@ from evenhand.errors import InputError
 from evenhand.records import TABLES, validate
 from evenhand.tasks.harness.columns import BY_GROUP
 from evenhand.tasks.harness.linearization import linearized_values
-from evenhand.tasks.harness.loading import Benchmarks, quiet_harness
+from evenhand.tasks.harness.loading import Benchmarks, quiet_harness, restart_examples
 from evenhand.tasks.harness.metrics import recorded_name
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def evaluated(
         own_tokenizer = copy.deepcopy(tokenizer)
         options: dict[str, Any] = {"batch_size": benchmarks.batch_size, "max_length": room}
         reader = backend(pretrained=model, backend="causal", tokenizer=own_tokenizer, **options)
+        restart_examples(benchmarks)
         drawn = {name: list(asked) for name, asked in benchmarks.asked.items() if asked is not None}
         try:
             results = evaluate(
