@@ -33,7 +33,7 @@ class RunsByUnit:
     Attributes:
         values: float [J].
         weights, influence: float [J, U], sums over each unit's examples in each run; 0 where the run did not test it.
-        clustered: whether units are clusters of examples.
+        uneven: whether units may count for different weights; see `RunInfluences.uneven`.
         units: by run int [k], the units of the examples.
         known: how many units the mean is known as well as at most; None: no such limit.
     """
@@ -41,7 +41,7 @@ class RunsByUnit:
     values: np.ndarray
     weights: np.ndarray
     influence: np.ndarray
-    clustered: bool
+    uneven: bool
     units: Sequence[np.ndarray]
     known: float | None = None
 
@@ -53,17 +53,17 @@ class RunsByUnit:
             units, [influence.weights for influence in influences], [influence.influence for influence in influences]
         )
         values = np.array([influence.value for influence in influences])
-        return cls(values, weights, summed, reader.clustered, units, known_units(influences))
+        return cls(values, weights, summed, reader.uneven, units, known_units(influences))
 
     def run(self, index: int) -> RunsByUnit:
         """One of the runs alone."""
         rows = slice(index, index + 1)
         run = self.values[rows], self.weights[rows], self.influence[rows]
-        return RunsByUnit(*run, self.clustered, self.units[rows], self.known)
+        return RunsByUnit(*run, self.uneven, self.units[rows], self.known)
 
     def t_intervals(self) -> tuple[np.ndarray, np.ndarray]:
         """The 95% t interval of each run by itself, float [J] each; nan with a single unit."""
-        if self.clustered:
+        if self.uneven:
             return self._intervals_of_clusters()
         units = (self.weights > 0).sum(axis=1)
         variance = correction(units) * np.einsum("ju,ju->j", self.influence, self.influence)
@@ -83,7 +83,7 @@ class RunsByUnit:
     @property
     def mean(self) -> TwoWay:
         """The mean over runs with its two-way variance."""
-        return two_way(self.values, self.influence, self.weights, self.clustered, self.known)
+        return two_way(self.values, self.influence, self.weights, self.uneven, self.known)
 
     def sample(self, steps: Sequence[tuple[np.ndarray, Steps | LabelScores | None]]) -> Sample:
         """The mean over runs with what intervals allow for.

@@ -112,7 +112,7 @@ def evidence_of_pairs(
     weights = [influence.weights for _, influence, _, _ in pairs]
     shares, summed = by_unit(units, weights, changes)
     influences = [influence for pair in pairs for influence in (pair[1], pair[3])]
-    by_run = RunsByUnit(values, shares, summed, reader.clustered, units, known_units(influences))
+    by_run = RunsByUnit(values, shares, summed, reader.uneven, units, known_units(influences))
     whole, allowance = by_run.mean, allowance_of(influences)
     adjusted, adjustment, doubts = None, DISCORDANT, ()
     if allowance is not None:
@@ -121,7 +121,7 @@ def evidence_of_pairs(
         adjusted, adjustment = allowance.change(sample), allowance.note
         doubts = allowance.doubts_on_change(influences, sample, partial(_levels, reader, pairs), reader.sample)
     elif measure.proportion and all(influence.parts is None for influence in influences):
-        adjusted = gains_and_losses(whole, units, weights, values, changes, reader.clustered)
+        adjusted = gains_and_losses(whole, units, weights, values, changes, reader.uneven)
         adjustment = discordant_note(adjusted)
     elif all(influence.max_unit_change is not None for influence in influences):
         (changed,) = by_unit(units, [_changed(pair) for pair in pairs])
@@ -129,7 +129,7 @@ def evidence_of_pairs(
             together = clumping(repeats(shares), agreement([changed > 0], shares > 0))
             adjusted = Widened(whole, unit_step(influences[::2], shares) * together)
     if adjusted is None and any(influence.of_pairs for influence in influences) and whole.runs > 1:
-        adjusted, adjustment = _skewed(whole, units, pairs, shares, reader.clustered, int(ours)), SKEWED
+        adjusted, adjustment = _skewed(whole, units, pairs, shares, reader.uneven, int(ours)), SKEWED
     present, _ = compact(units[0] if len({id(codes) for codes in units}) == 1 else np.concatenate(units))
     totals = (present, unit_totals(values, summed, shares))
     return Evidence(
@@ -255,14 +255,14 @@ def absence_notes(reader: RunInfluences, method: str, seeds: Sequence[int]) -> l
 
 
 def _skewed(
-    whole: TwoWay, units: Sequence[np.ndarray], pairs: Sequence[Both], shares: np.ndarray, clustered: bool, sign: int
+    whole: TwoWay, units: Sequence[np.ndarray], pairs: Sequence[Both], shares: np.ndarray, uneven: bool, sign: int
 ) -> Apart:
     """The interval of a difference between shares of pairs of runs, from those of both, whose errors are skewed."""
     cells = len(pairs) ** 2 / float((shares**2).sum())
     sides = []
     for own in ([ours for _, ours, *_ in pairs], [theirs for *_, theirs in pairs]):
         (summed,) = by_unit(units, [influence.influence for influence in own])
-        mean = two_way(np.array([influence.value for influence in own]), summed, shares, clustered)
+        mean = two_way(np.array([influence.value for influence in own]), summed, shares, uneven)
         sides.append(AgreementInterval(mean, cells, own[0].of_pairs != "agree"))
     first, second = sides[:: int(sign)]
     variances = (np.array(variance) for variance in (whole.variance, first.variance, second.variance))

@@ -30,7 +30,7 @@ def gains_and_losses(
     weights: Sequence[np.ndarray],
     values: np.ndarray,
     changes: Sequence[np.ndarray],
-    clustered: bool,
+    uneven: bool,
 ) -> ProportionDifference | RateChange:
     """The interval of a change of a rate: for few discordant units, or for many.
 
@@ -40,7 +40,7 @@ def gains_and_losses(
         weights: by run float [k], Σ = 1.
         values: float [J], the change in each run.
         changes: by run float [k], the influences.
-        clustered: whether units are clusters of examples.
+        uneven: whether units may count for different weights; see `RunInfluences.uneven`.
     """
     signs = [
         np.rint(np.divide(change, weight, out=np.zeros_like(change), where=weight > 0) + value)
@@ -55,13 +55,13 @@ def gains_and_losses(
         means = np.array([float(weight @ event) for weight, event in zip(weights, events, strict=True)])
         influence = [weight * (event - mean) for weight, event, mean in zip(weights, events, means, strict=True)]
         (summed,) = by_unit(units, influence)
-        parts.append(two_way(means, summed, shares, clustered))
+        parts.append(two_way(means, summed, shares, uneven))
     if few:
         together = agreement(units_with, shares > 0)
         return ProportionDifference(whole, parts[0], parts[1], kish(shares), repeats(shares), together)
     cells = len(weights) ** 2 / sum(float((weight**2).sum()) for weight in weights)
     step = 0.0
-    if clustered:
+    if uneven:
         (summed,) = by_unit(units, changes)
         step = cluster_step(unit_totals(values, summed, shares))
     return RateChange(whole, (Moved(parts[0], parts[1], cells),), step)

@@ -106,7 +106,7 @@ def _of_pairs(
         doubts = allowance.doubts_on_gap_change(difference.difference, doubts)
     elif all(isinstance(side.adjusted, RateChange) for side in evidence):
         moved = [part for side in evidence if isinstance(side.adjusted, RateChange) for part in side.adjusted.sides]
-        adjusted = RateChange(whole, tuple(moved), cluster_step(difference.totals) if reader.clustered else 0.0)
+        adjusted = RateChange(whole, tuple(moved), cluster_step(difference.totals) if reader.uneven else 0.0)
     elif any(adjustment != SKEWED for adjustment in adjustments):
         adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
@@ -158,7 +158,7 @@ def _sided(
     influences = [[influence for pair in side for influence in (pair[1], pair[3])] for side in sides]
     known = known_units(influences[0]), known_units(influences[1])
     allowance = None if measure.proportion else allowance_of([*influences[0], *influences[1]])
-    return Sided.of(units, [parts[:runs], parts[runs:]], reader.clustered, known, allowance)
+    return Sided.of(units, [parts[:runs], parts[runs:]], reader.uneven, known, allowance)
 
 
 def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequence[str]) -> Evidence:

@@ -65,7 +65,7 @@ class Sided:
         cls,
         units: Sequence[np.ndarray],
         sides: Sequence[Sequence[Part]],
-        clustered: bool,
+        uneven: bool,
         known: tuple[float | None, float | None] = (None, None),
         allowance: Allowance | None = None,
     ) -> Sided:
@@ -74,7 +74,7 @@ class Sided:
         Args:
             units: the examples' unit codes, of the group in each run and then of the rest.
             sides: of the group and of the rest, by run.
-            clustered: whether units are clusters of examples.
+            uneven: whether units may count for different weights; see `RunInfluences.uneven`.
             known: of areas, how many units each side is known as well as at most.
             allowance: see the class.
         """
@@ -86,7 +86,7 @@ class Sided:
         cells = [cells_of(values[side], moves[side], shares[side]) for side in both]
         present = [(shares[side] > 0).any(axis=0) for side in both]
         first, second = (
-            (UnitFactors.of(shares[side]) if clustered else UnitFactors.alike(int(own.sum()))).at_most(most)
+            (UnitFactors.of(shares[side]) if uneven else UnitFactors.alike(int(own.sum()))).at_most(most)
             for side, own, most in zip(both, present, known, strict=True)
         )
         means = [float(values[side].mean()) for side in both]
@@ -267,7 +267,7 @@ def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, pr
         signed = [[positive_if_worse(influence, sign, proportion) for influence in side] for side in sides]
         parts = [[(one.value, one.weights, one.influence, one.steps) for one in side] for side in signed]
         known = known_units(sides[0]), known_units(sides[1])
-        return Sided.of(units, parts, reader.clustered, known, None if proportion else allowance_of(_both(runs)))
+        return Sided.of(units, parts, reader.uneven, known, None if proportion else allowance_of(_both(runs)))
 
     inside, outside = [ours for _, ours, *_ in runs], [theirs for *_, theirs, _ in runs]
     rests = [rest for *_, rest in runs if rest is not None]

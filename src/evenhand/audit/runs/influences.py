@@ -54,6 +54,14 @@ class RunInfluences:
         unit = self.evaluation.population.unit[tested]
         return count_distinct([unit]) < len(unit)
 
+    @cached_property
+    def uneven(self) -> bool:
+        """Whether some resampling unit counts for more than another: units of several examples, or unequal weights."""
+        if self.clustered:
+            return True
+        weights = [self.evaluation.population.weight[sample] for sample in self.evaluation.samples]
+        return any(len(own) > 0 and own.max() > own.min() for own in weights)
+
     def closing(self, runs: int) -> tuple[str, ...]:
         """The last notes of a comparison over so many runs: how its interval was made, and what that may miss."""
         design = self.evaluation.design

@@ -159,4 +159,4 @@ def _sided(sides: Sequence[tuple[int, SidedRuns]]) -> Sided:
         ]
 
     inside, outside = (parts([getattr(own, side) for _, own in sides]) for side in ("inside", "outside"))
-    return Sided.of([*first.units[0], *first.units[1]], [inside, outside], clustered=True)
+    return Sided.of([*first.units[0], *first.units[1]], [inside, outside], uneven=True)

@@ -151,7 +151,7 @@ def change_of_outcomes(
     pairs = list(zip(*sides, strict=True))
     values = np.array([[one.value for one in pair] for pair in pairs]) @ np.asarray(signs, dtype=float)
     influences = [_sum(signs, [one.influence for one in pair]) for pair in pairs]
-    return gains_and_losses(whole, units, [pair[0].weights for pair in pairs], values, influences, clustered=True)
+    return gains_and_losses(whole, units, [pair[0].weights for pair in pairs], values, influences, uneven=True)
 
 
 def _of_outcomes(estimate: LinearEstimate) -> bool:

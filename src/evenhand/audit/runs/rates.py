@@ -97,8 +97,8 @@ class SubsetRates:
 
     @cached_property
     def able(self) -> bool:
-        """Whether each example is a unit of its own."""
-        return not self.reader.clustered
+        """Whether each example is a unit of its own, and all count alike."""
+        return not self.reader.uneven
 
     @cached_property
     def places(self) -> dict[Subset, int]:
