@@ -415,3 +415,19 @@ def who(line: str, results: Simulated) -> tuple[str | None, str, str | None]:
     method = named[0] if named else results.verdicts["method"].unique().item()
     references = next(iter(results.design.settings.values())).references
     return setting, method, next((name for name in names if name in references), None)
+
+
+def test_models_that_predict_one_class_for_everybody_are_named_before_any_answer():
+    rng = np.random.default_rng(0)
+    label, group = rng.integers(0, 2, 400), rng.choice(["a", "b"], 400)
+    rows = [
+        pl.DataFrame({"id": range(400), "y": label, "g": group, "h": said, "m": name})
+        for name, said in (("old", np.ones(400, dtype=int)), ("new", np.ones(400, dtype=int)), ("other", label))
+    ]
+    options = {"label": "y", "prediction": "h", "groups": "g", "method": "m", "example": "id"}
+    found = headline(evenhand.audit(pl.concat(rows[:2]), reference="old", **options))
+    assert found[0].startswith("old and new predict the class 1 for everybody: rates and accuracy are those of a")
+    one = headline(evenhand.audit(pl.concat(rows[1:]), reference="other", **options))
+    assert any(line.startswith("new predicts the class 1 for everybody") for line in one)
+    learned = headline(evenhand.audit(rows[2], **{**options, "method": None, "example": None}))
+    assert not any("for everybody" in line for line in learned)

@@ -1,4 +1,4 @@
-"""Sentences on runs that look collapsed: which, why, and how many verdicts would differ without them."""
+"""Sentences on models that learned nothing, and on runs that look collapsed beside others that do not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,42 @@ from evenhand.audit.verdict_rows import COLLAPSED, WITHOUT
 from evenhand.report.wording import Row, by_pair, claims, compared, heading, main_split, place, settings_of
 
 _NAMED = 3
+
+
+def constant_lines(estimates: pl.DataFrame, design: Design) -> list[str]:
+    """A sentence for each setting and class that methods predict for everybody in all runs, in the main split.
+
+    What they all do is no collapse of single runs, so that no verdict seems to depend on it.
+
+    Args:
+        estimates: the table.
+        design: of the study.
+    """
+    rows = estimates.filter(
+        pl.col("comparison").is_null() & pl.col("seed").is_null() & pl.col("group").is_null(),
+        measure="selection_rate",
+        split=main_split(estimates["split"]) or "",
+    )
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows.iter_rows(named=True):
+        setting = design.settings.get(row["setting"] or "")
+        # Of two classes the rate is about one, and a rate of 0 is the other class for everybody.
+        if setting is None or row["value"] not in ((1.0,) if row["class"] else (0.0, 1.0)):
+            continue
+        positive = row["class"] or setting.classes[setting.positive if row["value"] else 1 - setting.positive]
+        methods = found.setdefault((row["setting"], positive), [])
+        if row["method"] not in methods:
+            methods.append(row["method"])
+    lines = []
+    for (name, label), methods in found.items():
+        lead = f"{name}: " if len(design.settings) > 1 else ""
+        who = " and ".join([", ".join(methods[:-1]), methods[-1]] if len(methods) > 1 else methods)
+        verb = "predicts" if len(methods) == 1 else "predict"
+        lines.append(
+            f"{lead}{who} {verb} the class {label} for everybody: rates and accuracy are those of a constant, and say "
+            "nothing about models that have learned."
+        )
+    return lines
 
 
 def collapsed_lines(verdicts: pl.DataFrame, design: Design, *, named: bool = True) -> list[str]:

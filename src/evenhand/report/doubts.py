@@ -11,7 +11,7 @@ from evenhand.audit.comparisons import OVERLAP
 from evenhand.audit.design import Design
 from evenhand.audit.measures import wide_margins
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
-from evenhand.report.collapsed_sentences import collapsed_lines
+from evenhand.report.collapsed_sentences import collapsed_lines, constant_lines
 from evenhand.report.looks import look_lines
 from evenhand.report.method_pairs import Pair
 from evenhand.report.reportable import Reportable
@@ -29,7 +29,7 @@ class Doubts:
     """The doubts of a headline.
 
     Attributes:
-        before: what must be known before any answer: doubts about the data, margins, and intervals.
+        before: what must be known before any answer: about the data, models that learned nothing, margins, intervals.
         after: doubts about what the answers are about, comparisons that could not be made, and looks at the study.
     """
 
@@ -48,10 +48,15 @@ def doubts(results: Reportable, pairs: Sequence[Pair]) -> Doubts:
     warnings = [warning for setting in design.settings.values() for warning in setting.warnings]
     failed = failed_lines(pairs, len(design.settings) > 1)
     scope = scope_lines(verdicts, results.trials, design, named=_NAMED)
-    before = (warnings, wide_margins(design.margins), overlap_lines(verdicts))
+    before = (
+        warnings,
+        constant_lines(results.estimates, design),
+        wide_margins(design.margins),
+        overlap_lines(verdicts),
+    )
     after = (failed, collapsed_lines(verdicts, design, named=False), scope, look_lines(results))
     # Warnings about the data may make everything else void; what verdicts are about concerns all of them.
-    importance = (before[0], after[0], after[2], after[3], after[1], before[1], before[2])
+    importance = (before[0], before[1], after[0], after[2], after[3], after[1], before[2], before[3])
     chosen = [sort for sort in importance if sort][:MOST_DOUBTS]
     lines = [[sort[0] for sort in side if any(sort is each for each in chosen)] for side in (before, after)]
     left = sum(map(len, importance)) - len(chosen)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evenhand.audit.measures import wide_margins
-from evenhand.report.collapsed_sentences import collapsed_lines
+from evenhand.report.collapsed_sentences import collapsed_lines, constant_lines
 from evenhand.report.detail_sentences import (
     NOTHING_TO_COMPARE,
     disparity_lines,
@@ -34,7 +34,8 @@ _MEANING = "Where harm could have been missed, a larger one would have been foun
 def headline(results: Reportable) -> list[str]:
     """The answer in at most eight lines of one to three short sentences each, for any study, in the reader's order.
 
-    1. What must be known before any answer: warnings about the data, wide margins, intervals that may be too short.
+    1. What must be known before any answer: warnings about the data, models that learned nothing, wide margins,
+       intervals that may be too short.
     2. A line for each method: whom it harms most and by how much, who else is harmed, and which harm could have been
        missed or is excluded. Means over settings come first, then what is harmful, the most harmful first. It is about
        what was asked for besides predictions (membership, translations, prompts, benchmarks, probes), else about
@@ -69,6 +70,7 @@ def details(results: Reportable) -> list[str]:
         *(sentence(pair, design, len(design.settings) > 1) for pair in headline_.counted),
         *wide_margins(design.margins),
         *(warning for setting in design.settings.values() for warning in setting.warnings),
+        *constant_lines(results.estimates, design),
         *overlap_lines(verdicts),
         *look_lines(results),
         *gap_lines(verdicts, design),
