@@ -336,3 +336,14 @@ def test_a_chart_of_a_measure_without_direction_says_higher_and_not_worse(favour
     results = evenhand.audit(frame, label="y", prediction="p", groups="g", favourable=favourable)
     spec = str(charts.verdict_chart(results.verdicts, results.design, measures=["selection_rate"]).to_dict())
     assert f"right of 0: {sign}" in spec and f"{sign} than the rest by" in spec
+
+
+def test_intervals_without_width_exclude_nothing():
+    rows = table().with_columns(p=0.5)
+    one = rows.filter(pl.col("method") == "current")
+    alone = evenhand.audit(one, label="label", probability="p", groups="group", measures=["roc_auc"])
+    paired = {"method": "method", "reference": "current", "example": "id"}
+    same = evenhand.audit(rows, label="label", probability="p", groups="group", measures=["brier_score"], **paired)
+    for results in (alone, same):
+        said = " ".join(headline(results))
+        assert "excluded" not in said and "could not be judged" in said
