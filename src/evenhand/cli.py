@@ -33,6 +33,7 @@ from evenhand.cli_options import (
     folder_of,
     forecast_of,
     listed,
+    named_path,
     study_of,
 )
 from evenhand.cli_output import loaded, print_json, show
@@ -242,7 +243,9 @@ def compare(
     folders: Annotated[
         list[str], typer.Argument(metavar="[NAME=]DIR…", help="folders or URLs that `run` or `audit` wrote to")
     ],
-    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="write the comparison as a page")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", parser=named_path, help="write the comparison as a page")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the results of several folders side by side; differences are tested where they share examples."""
