@@ -235,7 +235,8 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         lines = [f"{found.files} files as they were saved; rows computed again: {computed or 'none'}", *notes]
         print("\n".join([*lines, *found.differences]))
     if found.differences:
-        raise InputError(f"{folder} differs from what was saved in {len(found.differences)} places; run it again")
+        places = "1 place" if len(found.differences) == 1 else f"{len(found.differences)} places"
+        raise InputError(f"{folder} differs from what was saved in {places}; run it again")
 
 
 @app.command()

@@ -97,7 +97,7 @@ def excluded(rows: pl.DataFrame, noun: str = "gaps") -> str:
         rows: about groups, or none of them.
         noun: what the differences are called: `gaps` between groups, `harms` of a method.
     """
-    wide = (pl.col("high") > pl.col("low")).fill_null(value=False)
+    wide = (pl.col("high") != pl.col("low")).fill_null(value=False)
     judged = rows.filter(wide).sort("high", descending=True, maintain_order=True)
     without = [group_of(row) for row in rows.filter(~wide, pl.col("group").is_not_null()).iter_rows(named=True)]
     more = [f"{len(without) - _NAMED} more"] if len(without) > _NAMED else []
