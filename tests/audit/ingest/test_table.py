@@ -341,6 +341,21 @@ def test_a_pattern_gives_one_attribute_with_a_group_per_column():
     assert groups_of(frame, "faith_*").columns == ["faith"]
 
 
+def test_columns_of_a_pattern_that_are_partly_missing_count_as_false_and_that_is_noted():
+    some = np.arange(N) % 2 == 0
+    flags = {"is_x": pl.Series([None if i < 6 else bool(one) for i, one in enumerate(some)]), "is_y": pl.Series(some)}
+    examples, _, _, design = recorded(alone(**flags), **{**ONE, "groups": ["is=is_*"]})
+    assert examples[records.ATTRIBUTE + "is"][:2].to_list() == [["y"], []]
+    assert any(
+        "Group of is: in 6 rows some columns of the pattern are empty" in note
+        for note in design.settings["table"].notes
+    )
+    whole = alone(is_x=pl.Series(some), is_y=pl.Series(~some))
+    assert not any(
+        "pattern" in note for note in recorded(whole, **{**ONE, "groups": ["is=is_*"]})[3].settings["table"].notes
+    )
+
+
 def test_an_attribute_may_be_renamed():
     assert groups_of(alone(), "gender=sex").columns == ["gender"]
     assert groups_of(alone(**{"a=b": pl.lit("x")}), "a=b").columns == ["a=b"]
