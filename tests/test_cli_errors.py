@@ -57,3 +57,8 @@ def test_one_margin_for_each_measure(evenhand, tmp_path):
         2,
         "evenhand: --margin names accuracy twice; give one margin for each measure\n",
     )
+
+
+def test_the_value_of_an_option_is_refused_without_the_words_of_a_validator(evenhand):
+    done = evenhand("list", "measurs")
+    assert done.returncode == 2 and ": 'measurs' is not one of 'tasks', 'methods', 'measures'" in done.stderr

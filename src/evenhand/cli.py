@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from evenhand.cli_audit import audit
 from evenhand.cli_errors import one_sentence
@@ -40,8 +41,22 @@ from evenhand.cli_output import loaded, print_json, show
 from evenhand.errors import InputError
 from evenhand.training.launch import this_process
 
+
+class Commands(TyperGroup):
+    """The commands; what is wrong with the value of an option is said without the prefix of the validator."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="evenhand",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

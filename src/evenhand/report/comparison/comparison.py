@@ -221,7 +221,7 @@ def compare_folders(
 
 def transition(row: SideBySide, folders: int) -> str:
     """Return the verdicts of a row from folder to folder: `worse → not judged`; `·` where one has no such row."""
-    words = {index: NOT_JUDGED for index in row.cells} | row.verdicts
+    words = dict.fromkeys(row.cells, NOT_JUDGED) | row.verdicts
     return " → ".join(words.get(index, "·") for index in range(folders))
 
 
