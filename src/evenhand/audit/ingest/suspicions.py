@@ -63,8 +63,8 @@ def spellings(predicted: Outcomes | None, groups: Mapping[str, TableGroups], row
 def partly_missing(groups: Mapping[str, TableGroups]) -> list[str]:
     """Notes on attributes whose groups are columns of true and false, some of which are missing in some rows."""
     return [
-        f"group of {name}: in {values.partly:,} {'row' if values.partly == 1 else 'rows'} some columns of the pattern are empty "
-        "and others are not: the empty ones count as false"
+        f"group of {name}: in {values.partly:,} {'row' if values.partly == 1 else 'rows'} some columns of the pattern "
+        "are empty and others are not: the empty ones count as false"
         for name, values in groups.items()
         if values.partly
     ]

@@ -68,7 +68,7 @@ class NumberReading(PredictionReading):
 
     @cached_property
     def _magnitude(self) -> float:
-        """The size of the numbers: the median of those that are not 0, without their signs, so that few do not matter."""
+        """The size of the numbers: the median of those that are not 0, without signs, so that few do not matter."""
         numbers = [run.predicted for run in self.evaluation.runs.values()]
         sizes = np.abs(np.concatenate([*numbers, self.evaluation.population.label]).astype(float))
         sizes = sizes[sizes > 0]  # labels are nan where nobody tested
