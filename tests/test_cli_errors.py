@@ -36,3 +36,29 @@ def test_signals_are_as_before_after_a_command(evenhand):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     assert evenhand("list", "tasks").returncode == 0
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize("out", ["file.csv/sub", "dangling", "x" * 300, ""])
+def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(evenhand, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.csv").write_text("g,y,h\n" + "a,1,1\nb,0,0\na,0,1\nb,1,1\n" * 20)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "sub")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = evenhand("audit", "file.csv", "--label", "y", "--prediction", "h", "--group", "g", "--out", out)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_one_margin_for_each_measure(evenhand, tmp_path):
+    asked = ("--label", "y", "--prediction", "h", "--group", "g", "--margin", "accuracy=.1", "--margin", "accuracy=.2")
+    (tmp_path / "table.csv").write_text("g,y,h\na,1,1\n")
+    done = evenhand("audit", tmp_path / "table.csv", *asked)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "evenhand: --margin names accuracy twice; give one margin for each measure\n",
+    )
+
+
+def test_the_value_of_an_option_is_refused_without_the_words_of_a_validator(evenhand):
+    done = evenhand("list", "measurs")
+    assert done.returncode == 2 and ": 'measurs' is not one of 'tasks', 'methods', 'measures'" in done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from evenhand.cli_audit import audit
 from evenhand.cli_errors import one_sentence
@@ -33,14 +34,29 @@ from evenhand.cli_options import (
     folder_of,
     forecast_of,
     listed,
+    named_path,
     study_of,
 )
 from evenhand.cli_output import loaded, print_json, show
 from evenhand.errors import InputError
 from evenhand.training.launch import this_process
 
+
+class Commands(TyperGroup):
+    """The commands; what is wrong with the value of an option is said without the prefix of the validator."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="evenhand",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -234,7 +250,8 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         lines = [f"{found.files} files as they were saved; rows computed again: {computed or 'none'}", *notes]
         print("\n".join([*lines, *found.differences]))
     if found.differences:
-        raise InputError(f"{folder} differs from what was saved in {len(found.differences)} places; run it again")
+        places = "1 place" if len(found.differences) == 1 else f"{len(found.differences)} places"
+        raise InputError(f"{folder} differs from what was saved in {places}; run it again")
 
 
 @app.command()
@@ -242,7 +259,9 @@ def compare(
     folders: Annotated[
         list[str], typer.Argument(metavar="[NAME=]DIR…", help="folders or URLs that `run` or `audit` wrote to")
     ],
-    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="write the comparison as a page")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", parser=named_path, help="write the comparison as a page")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the results of several folders side by side; differences are tested where they share examples."""

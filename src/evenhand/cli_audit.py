@@ -17,6 +17,7 @@ from evenhand.cli_options import (
     Task,
     Tool,
     margins_of,
+    named_path,
     subgroups_of,
     words_of,
 )
@@ -118,7 +119,9 @@ def audit(
             "numeric attributes may follow: age=25:45:65, or age=4 for four classes",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="folder for the tables and report.html")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="PATH", parser=named_path, help="folder for the tables and report.html")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Audit a table of predictions, values or membership scores, or logs of an evaluation harness; needs no torch."""

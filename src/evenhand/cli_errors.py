@@ -14,8 +14,17 @@ from typing import NoReturn
 from evenhand.errors import InputError
 from evenhand.visible_text import visible
 
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-"""What a machine refuses, rather than what is wrong in the program."""
+_UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
+"""What a machine refuses, such as a folder in a file or a name that is too long; not what is wrong in the program."""
 
 _TRAINING = (
     "accelerate",

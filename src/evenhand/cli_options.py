@@ -91,6 +91,15 @@ Version = Annotated[
     bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
 ]
 Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="a YAML file or the name of a preset")]
+
+
+def named_path(text: str) -> Path:
+    """Return the path that an option names; an empty one, as of an unset variable, is refused."""
+    if not text.strip():
+        raise typer.BadParameter("the path is empty; name a file or a folder")
+    return Path(text)
+
+
 Out = Annotated[
     str | None,
     typer.Option("--out", metavar="DIR", help="folder of the study, or a URL (s3://…); running again continues it"),
@@ -196,6 +205,8 @@ def margins_of(given: list[str]) -> dict[str, float]:
     margins = {}
     for text in given:
         name, _, value = text.partition("=")
+        if name in margins:
+            raise InputError(f"--margin names {name} twice; give one margin for each measure")
         try:
             margins[name] = float(value)
         except ValueError:

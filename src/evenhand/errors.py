@@ -44,11 +44,16 @@ class ShortageError(TrainingError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest known name, else the first of them."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or _beginning_with(name, known)
     if near:
         return f'did you mean "{near[0]}"?'
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
     return "known: " + ", ".join(known[:_MOST_NAMES]) + more
+
+
+def _beginning_with(name: str, known: Iterable[str]) -> list[str]:
+    """Return the shortest known name that begins with an abbreviation, if any does."""
+    return sorted((each for each in known if len(name) > 2 and each.startswith(name)), key=len)[:1]
 
 
 def first_line(error: BaseException) -> str:

@@ -191,3 +191,36 @@ def test_an_estimate_without_any_variance_is_still_given_an_interval():
 def test_of_what_is_not_paired_nobody_knows_what_the_units_contribute():
     found = conclude(evidence(totals=None), SUPPORT)
     assert found.interval is not None and found.totals is None
+
+
+# Rounding
+
+
+def of_one_run(value: float, spread: float, units: int = 30) -> TwoWay:
+    """A mean of one run whose units differ by `spread`."""
+    influence = spread * np.where(np.arange(units) % 2, 1.0, -1.0)[None] / units
+    return two_way(np.array([value]), influence, np.full((1, units), 1 / units))
+
+
+@pytest.mark.parametrize("value", [4.5e-17, -4.5e-17])
+def test_a_difference_of_rounding_is_none_and_its_interval_has_no_width(value: float):
+    found = conclude(evidence(of_one_run(value, 1e-17)), SUPPORT)
+    assert found.estimate == 0 and found.bounds(0.05) == (0, 0)
+
+
+def test_a_constant_difference_stays_and_loses_the_width_that_rounding_gave_it():
+    found = conclude(evidence(of_one_run(0.1, 1e-17)), SUPPORT)
+    assert found.estimate == 0.1 and found.bounds(0.05) == (0.1, 0.1)
+
+
+def test_an_adjusted_interval_keeps_its_width_where_the_estimate_is_one_of_rounding():
+    whole = of_one_run(4.5e-17, 1e-17)
+    found = conclude(evidence(whole, adjusted=Widened(whole, 0.2)), SUPPORT)
+    low, high = found.bounds(0.05)
+    assert found.estimate == 0 and low < 0 < high and found.p_greater() == pytest.approx(0.5)
+
+
+def test_small_differences_between_small_numbers_are_not_those_of_rounding():
+    whole = of_one_run(1e-14, 1e-15)
+    found = conclude(evidence(whole, magnitude=1e-13), SUPPORT)
+    assert found.estimate == 1e-14 and found.whole is whole and found.bounds(0.05)[0] > 0

@@ -23,7 +23,7 @@ from evenhand.report.comparison.comparison import HOW_TO_TEST, NO_TEST, compare_
 from evenhand.report.comparison.folders import THE_MODEL, align_folders
 from evenhand.report.comparison.page import html
 from evenhand.report.comparison.pictures import pictures
-from evenhand.report.comparison.rows import VERDICT_KEY, shared, verdicts_side_by_side
+from evenhand.report.comparison.rows import VERDICT_KEY, judged_in_several, shared, verdicts_side_by_side
 from evenhand.report.comparison.text import text
 from evenhand.report.verdict_chart import drawn
 from evenhand.report.wording import claims
@@ -105,9 +105,8 @@ def test_a_verdict_that_changed_is_said_with_both_words(compared):
     ]
     assert transition(row, 2).endswith("→ worse") and row.cells[0]["verdict"] != "worse"
     said = " ".join(compared.headline())
-    assert (
-        f"{len(compared.changed)} of {len(compared.verdicts)} verdicts that folders share differ (may → june)" in said
-    )
+    judged = len(judged_in_several(compared.verdicts))
+    assert f"{len(compared.changed)} of {judged} verdicts that folders share differ (may → june: " in said
     assert NO_TEST in said
 
 
@@ -162,7 +161,21 @@ def test_the_same_predictions_are_no_comparison(may):
     compared = compare_folders(["may", "copy"], [may, eh.audit(guessed(people(), 0.85), **TWO)])
     assert compared.pairs == [] and compared.changed == []
     assert all("both hold the same predictions" in reason for reason in compared.not_paired)
-    assert f"All {len(may.verdicts):,} verdicts that folders share are the same in them." in compared.headline()
+    judged = len(may.verdicts.drop_nulls(["verdict", "low"]))
+    assert f"All {judged:,} verdicts that folders share are the same in them." in compared.headline()
+
+
+def test_harms_that_a_folder_cannot_judge_are_named_first_and_not_called_the_same():
+    both = guessed(people(), 0.9, seeds=1, harm=0.5)
+    renamed = both.with_columns(id=pl.when(pl.col("method") == "lora").then(pl.col("id") + 1000).otherwise("id"))
+    compared = compare_folders(["k1", "k2"], [eh.audit(frame, **TWO) for frame in (both, renamed)])
+    worse = compared.folders[0].results.verdicts.filter(verdict="worse")
+    assert compared.changed == [] and len(worse) > 0
+    assert [row.cells[0]["verdict"] == "worse" for row in compared.lost].index(False) == len(worse)
+    said = " ".join(compared.headline())
+    assert "No comparison is judged in two folders." in said and "are the same" not in said
+    assert f"not in another (k1 → k2: worse → not judged in {len(worse)}; " in said
+    assert "Judged in one folder and not in another" in text(compared) and "not judged" in html(compared)
 
 
 def test_folders_with_other_margins_give_no_verdict_that_needs_one(may):

@@ -336,3 +336,41 @@ def test_a_chart_of_a_measure_without_direction_says_higher_and_not_worse(favour
     results = evenhand.audit(frame, label="y", prediction="p", groups="g", favourable=favourable)
     spec = str(charts.verdict_chart(results.verdicts, results.design, measures=["selection_rate"]).to_dict())
     assert f"right of 0: {sign}" in spec and f"{sign} than the rest by" in spec
+
+
+def test_intervals_without_width_exclude_nothing():
+    rows = table().with_columns(p=0.5)
+    one = rows.filter(pl.col("method") == "current")
+    alone = evenhand.audit(one, label="label", probability="p", groups="group", measures=["roc_auc"])
+    paired = {"method": "method", "reference": "current", "example": "id"}
+    same = evenhand.audit(rows, label="label", probability="p", groups="group", measures=["brier_score"], **paired)
+    for results in (alone, same):
+        said = " ".join(headline(results))
+        assert "excluded" not in said and "could not be judged" in said
+
+
+@pytest.mark.parametrize("measure", ["prevalence", "demographic_parity_difference", "r2_score"])
+def test_a_terminal_shows_the_estimates_that_it_promises(measure: str):
+    rows = table().filter(pl.col("method") == "current").with_columns(number=pl.col("guess") + 0.5)
+    numbers = {"prediction": "number", "task": "regression"} if measure == "r2_score" else {"prediction": "guess"}
+    results = evenhand.audit(rows, label="label", groups="group", measures=[measure], **numbers)
+    said = terminal.text(results)
+    assert "estimates and no verdicts" in said
+    head, *shown = said.partition("95% interval")[2].splitlines()
+    assert "examples" in head and len([line for line in shown if " model " in line]) >= 1
+
+
+def test_a_terminal_says_what_decides_in_place_of_a_measure():
+    rows = table().filter(pl.col("method") == "current")
+    asked = {"label": "label", "prediction": "guess", "groups": "group", "measures": ["false_negative_rate"]}
+    said = terminal.text(evenhand.audit(rows, **asked))
+    assert (
+        "no verdicts: for false negative rate, what decides is the true positive rate, which is 1 minus this." in said
+    )
+    assert "0 of 0" not in said and "95% interval" in said
+
+
+def test_of_one_group_a_report_says_that_there_is_nobody_to_compare_it_with():
+    rows = table().filter(pl.col("method") == "current").with_columns(group=pl.lit("a"))
+    said = terminal.text(evenhand.audit(rows, label="label", prediction="guess", groups="group"))
+    assert "nothing could be judged (group has one group only, so that there is nobody to compare it with)." in said

@@ -38,6 +38,8 @@ def discordant_note(adjusted: Interval | None) -> str:
     return "" if isinstance(adjusted, RateChange) else DISCORDANT
 
 
+ROUNDING = 1e-12
+"""Of the size of what is compared, the share below which a difference or a standard error is one of rounding."""
 HARMLESS_UNITS = 20
 """The fewest units of a run from which a debiased calibration error may be called harmless."""
 
@@ -146,6 +148,7 @@ class Evidence:
         nothing: the note where there are no runs and no other notes.
         single: whether it is about one model, compared with each run of another method.
         collapsed: the runs that look collapsed, each with the reason; without: the evidence without them.
+        magnitude: the size of the numbers behind it, by which rounding is told from a difference.
     """
 
     whole: TwoWay | None
@@ -167,6 +170,12 @@ class Evidence:
     single: bool = False
     collapsed: tuple[str, ...] = ()
     without: Evidence | None = None
+    magnitude: float = 1.0
+
+    @property
+    def tolerance(self) -> float:
+        """The size below which a difference or a standard error is one of rounding."""
+        return ROUNDING * self.magnitude
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +190,7 @@ class Contrast:
         notes: reasons and caveats.
         totals, gram, gaps, unseen, single, collapsed: see `Evidence`.
         without: the contrast without collapsed runs; None where none looks so.
+        tolerance: the distance below which a bound is at 0, but for rounding.
     """
 
     estimate: float | None
@@ -196,12 +206,13 @@ class Contrast:
     collapsed: tuple[str, ...] = ()
     without: Contrast | None = None
     planned: int = 1
+    tolerance: float = 0.0
 
     def bounds(self, tail: float) -> tuple[float, float] | None:
         """Lower and upper bound, each missed with probability `tail` at most; None where it is not judged."""
         if self.interval is None:
             return None
-        low, high = self.interval.bounds(tail)
+        low, high = (_without_rounding(bound, self.tolerance) for bound in self.interval.bounds(tail))
         if self.unseen is None or not high > low:  # an interval without width says nothing, and stays as it is
             return low, high
         middle, above = self.interval.estimate, self.unseen.above
@@ -222,7 +233,9 @@ class Contrast:
         """The tail probability at which the lower bound reaches 0; nan where it is not judged."""
         if self.interval is None:
             return math.nan
-        return self.interval.p_greater(self.unseen.below.squares if self.unseen else 0.0)
+        # Where the estimate is 0 but for rounding, so is the number that its interval is around.
+        zero = self.interval.estimate if abs(self.interval.estimate) <= self.tolerance else 0.0
+        return self.interval.p_greater(zero + (self.unseen.below.squares if self.unseen else 0.0))
 
     def not_worse(self, margin: float, tail: float) -> bool:
         """Whether it lies below the margin at the one-sided level `tail`."""
@@ -270,7 +283,8 @@ def conclude(evidence: Evidence, support: int) -> Contrast:
     """Turn evidence into a contrast with its interval, and where runs look collapsed also that without them.
 
     Undefined or of too few runs, there is none. On samples below `support`, on a single unit, or where there is doubt
-    it is shown and not judged. Few runs make the interval longer, and so do few discordant units.
+    it is shown and not judged. Few runs make the interval longer, and so do few discordant units. What differs by
+    rounding only does not differ: its estimate is 0, and without other spread its interval has no width.
 
     Args:
         evidence: the estimate with its variance and caveats.
@@ -289,7 +303,7 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
             notes.append(f"a contrast needs at least {min(LEAST_RUNS, evidence.planned)} runs")
         unjudged = tuple(notes or [evidence.nothing])
         return Contrast(None, None, None, evidence.runs, unjudged, single=evidence.single, planned=evidence.planned)
-    whole = evidence.whole
+    whole = _whole_without_rounding(evidence.whole, evidence.tolerance)
     refused = list(evidence.doubts)
     if not refused and evidence.smallest < support:
         refused = [f"fewer than {support} {evidence.sample}{in_some_run(evidence.runs)}: shown, not judged"]
@@ -298,9 +312,9 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
     if refused:
         return Contrast(whole.estimate, None, whole, evidence.runs, (*notes, *refused), single=evidence.single)
     interval: Interval = FewRuns(whole)
-    if evidence.few_events is not None:
+    if evidence.few_events is not None and _has_width(evidence.few_events, evidence.tolerance):
         interval = evidence.few_events
-    elif evidence.adjusted is not None:
+    elif evidence.adjusted is not None and _has_width(evidence.adjusted, evidence.tolerance):
         interval = Wider(FewRuns(whole), evidence.adjusted)
         notes += [evidence.adjustment] if evidence.adjustment else []
     notes += evidence.unseen.notes if evidence.unseen else []
@@ -313,7 +327,26 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
         tuple(notes),
         evidence.totals,
         evidence.gram,
-        evidence.gaps,
+        None if evidence.gaps is None else replace(evidence.gaps, tolerance=evidence.tolerance),
         evidence.unseen,
         evidence.single,
+        tolerance=evidence.tolerance,
     )
+
+
+def _whole_without_rounding(whole: TwoWay, tolerance: float) -> TwoWay:
+    """The estimate and its variance, each 0 where it is of the size of rounding: the one place that decides this."""
+    if 0 < whole.variance <= tolerance**2:
+        whole = replace(whole, variance=0.0, v_seed=0.0, v_example=0.0, v_both=0.0)
+    if 0 < abs(whole.estimate) <= tolerance:
+        whole = replace(whole, estimate=0.0)
+    return whole
+
+
+def _without_rounding(bound: float, tolerance: float) -> float:
+    return 0.0 if abs(bound) <= tolerance else bound
+
+
+def _has_width(interval: Interval, tolerance: float) -> bool:
+    """Whether an interval is wider than rounding makes it; one of unknown width counts as wide."""
+    return not interval.variance <= tolerance**2

@@ -34,6 +34,7 @@ class GapIntervals:
         total: of the method's gap plus the reference's.
         of_method, of_reference: of each gap.
         inside, outside: of the change in the group, and in the rest.
+        tolerance: the distance below which a bound is at 0, but for rounding.
     """
 
     total: Bounded
@@ -41,6 +42,7 @@ class GapIntervals:
     of_reference: Bounded
     inside: Bounded
     outside: Bounded
+    tolerance: float = 0.0
 
     def disparity(self, change: Bounded, level: float) -> Disparity:
         """The word for a gap change.
@@ -54,7 +56,8 @@ class GapIntervals:
             0 on the same side, `narrows` where on opposite sides; else `undecided`.
         """
         changed, total, ours, theirs = (
-            _sign(interval.bounds(level / 2)) for interval in (change, self.total, self.of_method, self.of_reference)
+            _sign(interval.bounds(level / 2), self.tolerance)
+            for interval in (change, self.total, self.of_method, self.of_reference)
         )
         if ours * theirs < 0:
             return "reversed"
@@ -64,20 +67,20 @@ class GapIntervals:
 
     def levelled_down(self, level: float) -> bool:
         """Whether the group got worse and the rest did not get better, at the family's one-sided level."""
-        return _only_first_got_worse(self.inside, self.outside, level)
+        return self._only_first_got_worse(self.inside, self.outside, level)
 
     def others_levelled_down(self, level: float) -> bool:
         """Whether the group fared worse before, the rest got worse and the group did not get better, at that level."""
-        behind = self.of_reference.bounds(level)[0] > 0
-        return behind and _only_first_got_worse(self.outside, self.inside, level)
+        behind = _sign(self.of_reference.bounds(level), self.tolerance) > 0
+        return behind and self._only_first_got_worse(self.outside, self.inside, level)
+
+    def _only_first_got_worse(self, first: Bounded, second: Bounded, level: float) -> bool:
+        """Whether the first of two changes is shown to be a loss, and the second not to be a gain."""
+        lost, gained = (_sign(change.bounds(level), self.tolerance) for change in (first, second))
+        return lost > 0 and not gained < 0
 
 
-def _only_first_got_worse(first: Bounded, second: Bounded, level: float) -> bool:
-    """Whether the first of two changes is shown to be a loss, and the second not to be a gain."""
-    return first.bounds(level)[0] > 0 and not second.bounds(level)[1] < 0
-
-
-def _sign(bounds: tuple[float, float]) -> int:
+def _sign(bounds: tuple[float, float], tolerance: float) -> int:
     """The side of 0 on which an interval lies; 0 where it includes 0."""
     low, high = bounds
-    return int(low > 0) - int(high < 0)
+    return int(low > tolerance) - int(high < -tolerance)

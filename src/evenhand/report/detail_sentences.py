@@ -10,7 +10,6 @@ from evenhand.audit.across_settings import ALIKE, DIFFER
 from evenhand.audit.design import Design
 from evenhand.audit.measures import known
 from evenhand.audit.strictness import expected_false_alarms
-from evenhand.records.probes import UNTRAINED
 from evenhand.report.amounts import within_range
 from evenhand.report.chart_parts import capital
 from evenhand.report.wording import (
@@ -42,6 +41,20 @@ NOTHING_TO_COMPARE = (
     "There is nothing to compare: no reference method was named and no measure has gaps between groups, so there are "
     "estimates and no verdicts."
 )
+
+
+def nothing_judged(verdicts: pl.DataFrame) -> str:
+    """The sentence on why there is no verdict: nothing to compare, measures that others decide for, or no contrast."""
+    if verdicts.is_empty():
+        return NOTHING_TO_COMPARE
+    if verdicts["verdict"].count():
+        return "Nothing could be judged."
+    reasons = []
+    for name in verdicts["measure"].unique(maintain_order=True):
+        measure = measure_named(name)
+        by = measure.decided_by or measure.gaps_decided_by
+        reasons += [f"for {measure.title}, what decides is {by}"] if by else []
+    return f"There are estimates and no verdicts{': ' if reasons else ''}{'; '.join(reasons)}."
 
 
 def pattern_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
@@ -113,8 +126,8 @@ def verdict_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     for setting in settings:
         lead = f"{setting}: " if len(settings) > 1 else ""
         for method, reference, rows in by_pair(here.filter(setting=setting), design, setting):
-            # An untrained model is a baseline, which nobody is judged against.
-            if reference != UNTRAINED or rows["verdict"].count():
+            # Nobody is judged against an untrained model, nor by measures that others decide for.
+            if rows["verdict"].count():
                 outcomes.append((f"{_opening(lead, method, reference)}: {_outcome(rows)}.", rows))
     lines = []
     for method, reference, rows in by_pair(here.filter(pl.col("setting").is_null()), design):

@@ -90,17 +90,16 @@ def group_of(row: Row) -> str:
 def excluded(rows: pl.DataFrame, noun: str = "gaps") -> str:
     """The differences of one measure that are excluded, and the groups that nothing can be said of, as an ending.
 
-    Bounds hold simultaneously, so the largest holds for every group; one that is far above the others is named.
+    Bounds hold simultaneously, so the largest holds for every group; one that is far above the others is named. An
+    interval without width excludes nothing: the values that it is from do not vary.
 
     Args:
         rows: about groups, or none of them.
         noun: what the differences are called: `gaps` between groups, `harms` of a method.
     """
-    judged = rows.drop_nulls("high").sort("high", descending=True, maintain_order=True)
-    without = [
-        group_of(row)
-        for row in rows.filter(pl.col("high").is_null(), pl.col("group").is_not_null()).iter_rows(named=True)
-    ]
+    wide = (pl.col("high") != pl.col("low")).fill_null(value=False)
+    judged = rows.filter(wide).sort("high", descending=True, maintain_order=True)
+    without = [group_of(row) for row in rows.filter(~wide, pl.col("group").is_not_null()).iter_rows(named=True)]
     more = [f"{len(without) - _NAMED} more"] if len(without) > _NAMED else []
     unknown = f"; {' and '.join([', '.join(without[:_NAMED]), *more])} could not be judged" if without else ""
     if judged.is_empty():

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from evenhand.audit.measures import wide_margins
 from evenhand.report.collapsed_sentences import collapsed_lines, constant_lines
 from evenhand.report.detail_sentences import (
-    NOTHING_TO_COMPARE,
     disparity_lines,
     false_alarm_lines,
+    nothing_judged,
     pattern_lines,
     verdict_lines,
 )
@@ -100,8 +100,7 @@ def _composed(results: Reportable) -> _Headline:
     doubt = doubts(results, pairs)
     judged = [pair for pair in pairs if len(pair.judged)]
     if not judged:
-        nothing = NOTHING_TO_COMPARE if results.verdicts.is_empty() else "Nothing could be judged."
-        return _Headline([*doubt.before, nothing, *doubt.after], [])
+        return _Headline([*doubt.before, nothing_judged(results.verdicts), *doubt.after], [])
     finding = finding_sentence(results)
     subgroup = [] if finding is None else [finding]
     chosen, left = _chosen(judged, MOST - len(doubt.before) - len(doubt.after) - len(subgroup))

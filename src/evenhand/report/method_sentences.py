@@ -205,7 +205,8 @@ def _missed(row: Row, detectable: Sequence[float | None]) -> str:
         return f"{noun} of any size could have been missed"
     without = len(detectable) - len(possible)
     text = f"{noun} under {reach(measure, possible)} could have been missed"
-    return text + (f", and of any size in {without} of them" if without else "")
+    groups = "one group" if without == 1 else f"{without} groups"
+    return text + (f", and in {groups} {_NOUNS[row['comparison']]} of any size" if without else "")
 
 
 def _about(row: Row) -> str:

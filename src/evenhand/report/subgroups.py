@@ -265,7 +265,7 @@ def _told(row: Row, design: Design) -> str:
     by = difference({**row, "contrast": row["value"]}, level)
     measure = measure_named(row["measure"])
     worse = measure.display.worse or (
-        f"has a worse {measure.title}" if row["verdict"] == "worse" else f"has another {measure.title}"
+        f"has a worse {measure.title}" if row["verdict"] == "worse" else f"has a different {measure.title}"
     )
     chance = "" if row["noise_high"] is None else (
         f", where chance alone reaches {bound(row['measure'], row['noise_high'])} in the worst of "

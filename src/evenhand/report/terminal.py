@@ -91,7 +91,7 @@ def summaries(results: Reportable, most: int = MOST_ROWS) -> list[Summary]:
         most: rows of the last table.
     """
     verdicts = results.verdicts
-    if verdicts.is_empty():
+    if not verdicts["verdict"].count():
         return [_estimates(levels(results), most)]
     pooled = pl.col("setting").is_null()
     across, single = verdicts.filter(pooled), verdicts.filter(~pooled)
@@ -133,7 +133,8 @@ def _ranked(verdicts: pl.DataFrame, design: Design, most: int, where: str | None
 
 
 def _estimates(estimates: pl.DataFrame, most: int) -> Summary:
-    shown = [name for name in estimates["measure"].unique() if measure_named(name).display.summary]
+    names = estimates["measure"].unique().to_list()
+    shown = [name for name in names if measure_named(name).display.summary] or names
     over = estimates.filter(pl.col("seed").is_null() & pl.col("measure").is_in(shown) & pl.col("class").is_null())
     rows = [("measure", "of", "method", "value", "95% interval", "examples")]
     for row in over.head(most).iter_rows(named=True):

@@ -6,8 +6,10 @@ A CSV has no types: its columns are read as text, so 01 remains 01; only plainly
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
+import json
 import lzma
 import re
 import zlib
@@ -56,6 +58,7 @@ _MARKS = (
 """Byte order marks, with the encodings that they announce."""
 
 _UNREADABLE = (pl.exceptions.PolarsError, OSError, EOFError, lzma.LZMAError, zlib.error)
+_JSON_LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*SEPARATORS, *READERS)
 
 
@@ -81,11 +84,14 @@ def read_file(path: Path) -> pl.DataFrame:
         raise InputError(f"{path} is an archive; unpack it and name the file inside")
     if suffix not in SUFFIXES:
         raise InputError(f"{path} does not end in any of {', '.join(SUFFIXES)}, so its format is unknown")
+    source: Source = path
     try:
         source = io.BytesIO(_UNPACK[packing](path.read_bytes())) if packing else path
         frame = _read_text(source, suffix, path) if suffix in SEPARATORS else READERS[suffix](source)
     except (*_UNREADABLE, pl.exceptions.PanicException) as error:
-        raise InputError(f"{path} cannot be read: {first_line(error)}") from None
+        unpacked = not packing or source is not path
+        where = _broken_line(source) if suffix in _JSON_LINES and unpacked and not isinstance(error, OSError) else ""
+        raise InputError(f"{path} cannot be read: {where or first_line(error)}") from None
     return frame
 
 
@@ -150,7 +156,7 @@ def _read_text(source: Source, suffix: str, path: Path) -> pl.DataFrame:
         if "utf-8" in str(error).lower():
             raise InputError(_not_utf8(source, path)) from None
         if "more fields" in str(error):
-            raise InputError(f"{path} cannot be read: some row has more fields than the header has names") from None
+            raise InputError(f"{path} cannot be read: {_too_wide(source, separator)}") from None
         raise
     names = distinct_names(["" if name is None else name for name in head.row(0)])
     if len(names) == len(frame.columns) and len(set(names)) == len(names):
@@ -158,6 +164,32 @@ def _read_text(source: Source, suffix: str, path: Path) -> pl.DataFrame:
     frame = frame.with_columns(_typed(column) for column in frame)
     # A blank line is not a row.
     return frame if frame.width < 2 else frame.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _too_wide(source: Source, separator: str) -> str:
+    """The first line of a CSV or TSV with more fields than the header has names, in words."""
+    text = (source.read_bytes() if isinstance(source, Path) else source.getvalue()).decode("utf-8-sig", "replace")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        names = len(next(rows, []))
+        for row in rows:
+            if len(row) > names:
+                return f"line {rows.line_num:,} has {len(row):,} fields, and the header has {names:,} names"
+    except csv.Error:  # a field that is larger than the reader takes
+        pass
+    return "some row has more fields than the header has names"
+
+
+def _broken_line(source: Source) -> str:
+    """The first line of a JSONL that is no JSON object, in words; empty where every line is one."""
+    data = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            if line.strip() and not isinstance(json.loads(line), dict):
+                return f"line {number:,} is not a JSON object"
+        except (ValueError, RecursionError):
+            return f"line {number:,} is not JSON"
+    return ""
 
 
 def _as_utf8(data: bytes, encoding: str | None, old_line_ends: bool, path: Path) -> bytes:

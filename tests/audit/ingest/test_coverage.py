@@ -77,6 +77,25 @@ def test_copies_that_are_no_declared_unit_are_counted_and_named():
     assert "2 of 51 examples are not told apart" in notes(one_copy) and "such as 7, 99" in notes(one_copy)
 
 
+@pytest.mark.parametrize("values", [101, 12])
+def test_coincidences_of_rounded_probabilities_are_no_copies(values: int):
+    rng = np.random.default_rng(0)
+    p = rng.random(3000).round(2) if values > 100 else rng.choice(rng.random(values), 3000)
+    label, g = rng.integers(0, 2, 3000), rng.choice(["a", "b"], 3000)
+    table = pl.DataFrame({"id": range(3000), "y": label, "p": p, "g": g})
+    options = {"label": "y", "probability": "p", "groups": "g", "example": "id"}
+    (said,) = [
+        note
+        for note in records_from_table(table, TableRequest(**options)).design.settings["table"].notes
+        if "told apart" in note
+    ]
+    assert "as chance explains" in said and "copies of one case must" not in said
+    once = table[:30].with_columns(p=pl.Series(rng.random(30)))
+    copied = pl.concat([once.with_columns(id=pl.col("id") + 3000 * copy) for copy in range(4)])
+    found = records_from_table(copied, TableRequest(**options)).design.settings["table"].notes
+    assert "120 of 120 examples are not told apart" in " ".join(found)
+
+
 def test_copies_are_noticed_by_labels_alone_where_every_pattern_is_repeated():
     once = frame(n=50).drop("p")
     three = pl.concat([once.with_columns(id=pl.col("id") + 1000 * copy) for copy in range(3)])

@@ -341,6 +341,21 @@ def test_a_pattern_gives_one_attribute_with_a_group_per_column():
     assert groups_of(frame, "faith_*").columns == ["faith"]
 
 
+def test_columns_of_a_pattern_that_are_partly_missing_count_as_false_and_that_is_noted():
+    some = np.arange(N) % 2 == 0
+    flags = {"is_x": pl.Series([None if i < 6 else bool(one) for i, one in enumerate(some)]), "is_y": pl.Series(some)}
+    examples, _, _, design = recorded(alone(**flags), **{**ONE, "groups": ["is=is_*"]})
+    assert examples[records.ATTRIBUTE + "is"][:2].to_list() == [["y"], []]
+    assert any(
+        "Group of is: in 6 rows some columns of the pattern are empty" in note
+        for note in design.settings["table"].notes
+    )
+    whole = alone(is_x=pl.Series(some), is_y=pl.Series(~some))
+    assert not any(
+        "pattern" in note for note in recorded(whole, **{**ONE, "groups": ["is=is_*"]})[3].settings["table"].notes
+    )
+
+
 def test_an_attribute_may_be_renamed():
     assert groups_of(alone(), "gender=sex").columns == ["gender"]
     assert groups_of(alone(**{"a=b": pl.lit("x")}), "a=b").columns == ["a=b"]
@@ -549,8 +564,41 @@ def test_margins_and_measures_are_checked_before_anything_is_computed():
     refused(rows(), "above 0", **FULL, margins={"default": 0})
     refused(rows(), "above 0", **FULL, margins={"default": math.nan})
     refused(rows(), "acuracy", **FULL, measures=["acuracy"])
+    refused(rows(), "acc", "benchmarks", 'did you mean "accuracy"', **FULL, measures=["acc"])
+    refused(rows(), "measures", "mean_absolute_error", "regression", **FULL, measures=["mean_absolute_error"])
+    refused(rows(), "margins", "acc", 'did you mean "accuracy"', **FULL, margins={"acc": 0.1})
+    numbers = {"label": "id", "prediction": "p", "groups": ["sex"], "task": "regression"}
+    refused(alone(id=np.arange(N)), "accuracy", "regression", **numbers, margins={"accuracy": 0.1})
+    for margins in (0.02, {"default": "0.02"}, {"default": None}, {"default": True}):
+        refused(rows(), "margins", **FULL, margins=margins)
     design = recorded(rows(), **FULL, measures=["accuracy"], margins={"default": 0.1})[3]
     assert (design.measures, design.margins) == (("accuracy",), {"default": 0.1})
+
+
+def test_a_split_that_is_none_and_a_share_that_is_no_number_are_refused():
+    refused(rows(), "split", 'did you mean "fixed"', **FULL, split="fix")
+    for share in ("0.2", True):
+        refused(rows(), "test_share", **FULL, test_share=share)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"groups": ["yhat"]}, '"yhat" (prediction) is named as group too'),
+        ({"groups": ["sex", "other=yhat"]}, '"yhat" (prediction) is named as group too'),
+        ({"probability": "yhat"}, "is named as probability too"),
+        ({"probability": "p", "weight": "p"}, "is named as probability too"),
+        ({"groups": ["y"]}, '"y" (label) is named as group too'),
+        ({"value": "age", "groups": ["age"]}, "is named as group too"),
+    ],
+)
+def test_a_column_has_one_role(options, said):
+    refused(alone(), said, **{**ONE, **options})
+
+
+def test_a_folder_without_a_name_is_refused():
+    with pytest.raises(InputError, match="has no name"):
+        audit(rows(), **FULL, out="")
 
 
 def test_an_audit_with_a_folder_leaves_a_report_and_remembers_earlier_margins(tmp_path):

@@ -279,3 +279,50 @@ def test_the_calibration_of_the_mean_lies_on_the_diagonal_where_the_mean_is_righ
     inside = (curves["low"] <= curves["x"]) & (curves["x"] <= curves["high"])
     assert inside.mean() >= 0.8
     assert math.isclose(curves.filter(pl.col("group").is_null())["y"].mean(), frame["price"].mean(), rel_tol=0.01)
+
+
+# Rounding
+
+
+def shifted(new: pl.Expr, numbers: np.ndarray) -> pl.DataFrame:
+    """An old model whose values are the numbers, and a new one whose values follow from them."""
+    groups = np.where(np.arange(len(numbers)) < 0.6 * len(numbers), "a", "b")
+    old = pl.DataFrame({"id": range(len(numbers)), "g": groups, "v": numbers, "model": "old"})
+    return pl.concat([old, old.with_columns(new.alias("v"), model=pl.lit("new"))])
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6, 1e-9])
+@pytest.mark.parametrize(
+    ("new", "options"),
+    [
+        (pl.col("v") + 0.1, {}),
+        (pl.col("v") + 0.1, {"range": (-1e9, 1e9)}),
+        (pl.col("v") * 1.1, {"scale": "log"}),
+        (pl.col("v") + 0.1, {"scale": "rank"}),
+    ],
+)
+def test_what_rounding_makes_of_a_constant_change_is_no_verdict(size: float, new: pl.Expr, options: dict):
+    frame = shifted(new, size * np.random.default_rng(0).uniform(10, 90, 200))
+    results = audited(frame, value="v", groups=["g"], **{**PAIRED, "range": None, **options})
+    assert set(results.verdicts["verdict"]) == {"inconclusive"}
+    assert results.failed({"worse"}).is_empty()
+    gaps = results.verdicts.filter(comparison="gap change")["contrast"].to_list()
+    assert "range" in options or options.get("scale") == "rank" or gaps == [0.0]
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6])
+def test_predictions_that_are_off_by_one_number_are_no_gap(size: float):
+    label = size * np.random.default_rng(0).uniform(10, 90, 200)
+    groups = np.where(np.arange(200) < 120, "a", "b")
+    frame = pl.DataFrame({"g": groups, "y": label, "h": label + 0.1})
+    results = evenhand.audit(frame, label="y", prediction="h", groups="g", task="regression", range=(-1e9, 1e9))
+    assert results.verdicts["contrast"].to_list() == [0.0, 0.0, 0.0]
+    assert set(results.verdicts["verdict"]) == {"inconclusive"}
+
+
+def test_gaps_between_tiny_numbers_are_judged():
+    rng = np.random.default_rng(0)
+    groups = np.where(np.arange(200) < 120, "a", "b")
+    frame = pl.DataFrame({"g": groups, "v": 1e-15 * (rng.normal(50, 5, 200) + 20 * (groups == "b"))})
+    results = evenhand.audit(frame, value="v", groups="g", more_is="worse")
+    assert len(results.failed({"worse"})) == 1

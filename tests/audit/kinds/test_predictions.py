@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import evenhand
 from evenhand import records
 from evenhand.audit.measures.predictions import PREDICTIONS
 from evenhand.errors import InputError
@@ -251,3 +252,13 @@ def test_the_order_of_rows_does_not_matter(tables, table):
     for one, other in zip(table.sort(keys).iter_rows(), again.sort(keys).iter_rows(), strict=True):
         assert one[:10] == other[:10]
         assert one[10:15] == pytest.approx(other[10:15], nan_ok=True)
+
+
+@pytest.mark.parametrize("probability", [(0.9, 0.1), (0.5, 0.5), (0.7, 0.3)])
+def test_groups_with_the_same_errors_but_for_rounding_are_not_worse(probability: tuple[float, float]):
+    label = np.arange(200) % 2
+    frame = pl.DataFrame({"g": ["a"] * 120 + ["b"] * 80, "y": label, "p": np.where(label, *probability)})
+    measures = ["calibration_error_squared", "brier_score", "log_loss", "roc_auc"]
+    results = evenhand.audit(frame, label="y", probability="p", groups="g", measures=measures)
+    assert set(results.verdicts["verdict"]) == {"inconclusive"}
+    assert set(results.verdicts.filter(pl.col("measure") != "calibration_error_squared")["contrast"]) == {0.0}

@@ -33,14 +33,16 @@ class TableGroups:
         text: the sorted groups of each row as one text [n], to compare rows by.
         lists: the same as lists, list[str] [n], where a row may be in several groups or in none; None where each row is
             in one group, whose name the text is.
+        partly: of columns of true and false, the number of rows in which some are missing, which count as false.
     """
 
     text: pl.Series
     lists: pl.Series | None = None
+    partly: int = 0
 
     @classmethod
-    def of_lists(cls, lists: pl.Series) -> TableGroups:
-        return cls(lists.list.join(SEPARATOR), lists)
+    def of_lists(cls, lists: pl.Series, partly: int = 0) -> TableGroups:
+        return cls(lists.list.join(SEPARATOR), lists, partly)
 
     @property
     def names(self) -> list[str]:
@@ -153,11 +155,12 @@ def _from_pattern(columns: Columns, group: str, pattern: str) -> TableGroups:
             f'{columns.source} has no column like "{pattern}" (group {group}); {did_you_mean(pattern, columns.names)}'
         )
     _refuse_many(len(names), f'{columns.source}: the pattern "{pattern}" (group)')
-    true, known = {}, np.zeros(len(columns), dtype=bool)
+    true, known, lacking = {}, np.zeros(len(columns), dtype=bool), np.zeros(len(columns), dtype=bool)
     for name, column in names.items():
         flags = columns.flags(column, "group", f"columns of the pattern {group} say true or false (1 or 0)")
         true[name] = flags.fill_null(False)
         known |= flags.is_not_null().to_numpy()
+        lacking |= flags.is_null().to_numpy()
     if not any(values.any() for values in true.values()):
         raise InputError(f'{columns.source}: the group columns "{pattern}" are true in no row')
     marked = [
@@ -166,7 +169,7 @@ def _from_pattern(columns: Columns, group: str, pattern: str) -> TableGroups:
     lists = pl.select(pl.concat_list(marked).list.drop_nulls().alias(pattern)).to_series()
     missing = pl.lit([MISSING], dtype=pl.List(pl.String))
     filled = pl.when(pl.lit(pl.Series(known))).then(pl.lit(lists)).otherwise(missing)
-    return TableGroups.of_lists(pl.select(filled.alias(pattern)).to_series())
+    return TableGroups.of_lists(pl.select(filled.alias(pattern)).to_series(), int((known & lacking).sum()))
 
 
 def _refuse_many(distinct: int, where: str) -> None:

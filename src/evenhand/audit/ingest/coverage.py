@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from evenhand.audit.ingest.attributes import TableGroups
@@ -18,6 +19,16 @@ _NAMED = 3
 
 _PATTERNS = 10
 """The fewest patterns that say something if all of them occur an even number of times: the chance is 1 in 1,024."""
+
+
+_BY_CHANCE = 2.0
+"""Of pairs of equal examples, so many times those that are expected by chance are no sign of copies."""
+
+_DECIMALS = 4
+"""The most decimals of rounded probabilities; those with more hardly coincide."""
+
+_OFTEN = 20
+"""A value that occurs so often is one that many cases have, such as a leaf of a tree; no case has so many copies."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +157,70 @@ def copies(
     repeated = by_example.filter(pl.col("row").is_duplicated())
     if repeated.is_empty():
         return []
+    counted = (
+        f"{len(repeated):,} of {len(by_example):,} examples are not told apart by label, groups, predictions and "
+        "probabilities"
+    )
+    pairs = sum(math.comb(size, 2) for size in repeated["row"].value_counts()["count"].to_list())
+    if pairs <= _BY_CHANCE * _chance_pairs(rows, pairing, facts, known):
+        return [
+            f"{counted}, as chance explains by how few different probabilities there are; if the table holds copies of "
+            "cases, name them as a unit, else intervals are too short"
+        ]
     distinct = repeated["row"].n_unique()
+    cases = "1 case" if distinct == 1 else f"{distinct:,} different ones"
     same = repeated.filter(pl.col("row") == repeated["row"][0])["example"]
     named = listed([str(pairing.example[row]) for row in same.to_list()], 3)
     return [
-        f"{len(repeated):,} of {len(by_example):,} examples are not told apart by label, groups, predictions and "
-        f"probabilities ({distinct:,} different ones, such as {named}): copies of one case must be named as a unit, "
-        "else intervals are too short"
+        f"{counted} ({cases}, such as {named}): copies of one case must be named as a unit, else intervals are too "
+        "short"
     ]
+
+
+def _chance_pairs(
+    rows: pl.DataFrame, pairing: Pairing, facts: Mapping[str, pl.Series], probabilities: np.ndarray
+) -> float:
+    """How many pairs of examples of one label and group are expected to share all probabilities by chance.
+
+    Given the label, probabilities are taken to be independent of groups, and those of runs of each other.
+
+    Args:
+        rows, pairing, facts: see `copies`.
+        probabilities: float64 [n, C].
+    """
+    table = pl.DataFrame(dict(facts)).with_columns(example=pairing.first, run=rows["trial"], row=pl.int_range(pl.len()))
+    chance = np.zeros(len(table))
+    for part in table.group_by("run", "label", maintain_order=True).agg("row")["row"]:
+        place = part.to_numpy()
+        for column in probabilities.T[1:]:  # the first follows from the others
+            chance[place] += np.log(_share_alike(column[place]))
+    by_example = (
+        table.with_columns(chance=pl.Series(chance))
+        .group_by("example", maintain_order=True)
+        .agg(pl.col("chance").sum(), *(pl.col(name).first() for name in facts))
+        .with_columns(others=pl.len().over(list(facts)) - 1)
+    )
+    return float((by_example["others"] * by_example["chance"].exp()).sum()) / 2
+
+
+def _share_alike(values: np.ndarray) -> np.ndarray:
+    """The share of independent values that would equal each of these, float [n].
+
+    Of values that occur often that is their share; of others that of the numbers nearby, spread over the decimals that
+    they could have had.
+    """
+    distinct, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    steps = next((10**digits for digits in range(1, _DECIMALS + 1) if _is_whole(distinct * 10**digits)), None)
+    if steps is None:
+        nearby = np.full(len(distinct), np.finfo(float).tiny)
+    else:
+        reach = max(steps // 40, 1)
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        whole = np.round(distinct * steps)
+        low, high = np.searchsorted(whole, whole - reach), np.searchsorted(whole, whole + reach, side="right")
+        nearby = (ends[high] - ends[low]) / (2 * reach + 1)
+    return (np.where(counts >= _OFTEN, counts, nearby) / len(values))[place]
+
+
+def _is_whole(numbers: np.ndarray) -> bool:
+    return bool(np.abs(numbers - np.round(numbers)).max() < 1e-6)

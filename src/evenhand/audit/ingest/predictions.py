@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from shlex import quote
 
 import numpy as np
 import polars as pl
@@ -146,7 +147,7 @@ def _ordered(
     elif len(classes) == 2 and set(classes) not in _NATURAL:
         raise InputError(
             f'{where} has the classes "{classes[0]}" and "{classes[1]}"; say which is the positive one, such as '
-            f'positive "{classes[1]}"'
+            f"--positive {quote(classes[1])}, or positive={classes[1]!r} in Python"
         )
     return tuple(classes)
 

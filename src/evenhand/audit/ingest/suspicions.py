@@ -16,16 +16,31 @@ from evenhand.tables.values import spelling_notes
 
 
 def one_role_each(columns: Columns, label: str | None, roles: Sequence[tuple[str, str | None]]) -> None:
-    """Refuse a column of labels that is named in another role, (role, column).
+    """Refuse a column that is named in two roles, (role, column), of which one is about what was predicted.
+
+    Labels have no other role. Predictions and probabilities may be values or an attack's scores as well; values may not
+    be groups.
 
     Raises:
-        InputError: which role.
+        InputError: which roles.
     """
-    for role, name in roles:
-        if label is not None and name is not None and str(name) == str(label):
-            raise InputError(
-                f"{columns.subject(label, 'label')} is named as {role} too; name the column that holds the {role}"
-            )
+    named = [(role, str(name)) for role, name in [("label", label), *roles] if name is not None]
+    for place, (role, name) in enumerate(named):
+        for other, column in named[place + 1 :]:
+            if column == name and role != other and not _may_be_both(role, other):
+                raise InputError(
+                    f"{columns.subject(name, role)} is named as {other} too; name the column that holds the {other}"
+                )
+
+
+def _may_be_both(role: str, other: str) -> bool:
+    """Whether one column may have two roles."""
+    both = {role, other}
+    if "label" in both:
+        return False
+    if both & {"prediction", "probability"}:
+        return bool(both & {"value", "score"})
+    return both != {"value", "group"}
 
 
 def warnings_on(predicted: Outcomes | None, membership: Scored | None, groups: Mapping[str, TableGroups]) -> list[str]:
@@ -42,6 +57,16 @@ def spellings(predicted: Outcomes | None, groups: Mapping[str, TableGroups], row
         *([] if predicted is None else spelling_notes("label", predicted.labels)),
         *spelling_notes("method", rows["method"]),
         *(note for name, values in groups.items() for note in spelling_notes(f"group of {name}", _each(values))),
+    ]
+
+
+def partly_missing(groups: Mapping[str, TableGroups]) -> list[str]:
+    """Notes on attributes whose groups are columns of true and false, some of which are missing in some rows."""
+    return [
+        f"group of {name}: in {values.partly:,} {'row' if values.partly == 1 else 'rows'} some columns of the pattern "
+        "are empty and others are not: the empty ones count as false"
+        for name, values in groups.items()
+        if values.partly
     ]
 
 

@@ -16,6 +16,7 @@ import polars as pl
 from evenhand.audit.ingest.margin_history import with_earlier_margins
 from evenhand.audit.ingest.table_records import TableRequest, records_from_table
 from evenhand.audit.results import Results
+from evenhand.errors import InputError
 from evenhand.plugins import versions
 from evenhand.tables.files import read_file
 
@@ -160,6 +161,8 @@ def audit(
         subgroups=subgroups,
         source=source,
     )
+    if out is not None and not str(out).strip():
+        raise InputError(f"{source}: the folder (out) has no name; name one, or leave out away")
     table = records_from_table(frame, request)
     del frame  # a table that nobody else holds takes no memory while its records are audited
     design = table.design if out is None else with_earlier_margins(table.design, Path(out))

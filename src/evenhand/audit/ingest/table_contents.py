@@ -15,6 +15,7 @@ from evenhand.audit.ingest.predictions import Outcomes, outcomes
 from evenhand.audit.ingest.request import SETTING, TableRequest, several
 from evenhand.audit.ingest.suspicions import one_role_each
 from evenhand.audit.ingest.values import PredictedNumbers, ValueColumn, predicted_numbers, value_columns
+from evenhand.audit.measures import Kind
 from evenhand.errors import InputError
 
 
@@ -51,6 +52,17 @@ class TableContents:
     def of_groups(self) -> bool:
         """Whether groups are compared."""
         return self.predicted is not None or self.numbers is not None or bool(self.values)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of records that the columns hold, whose measures can be asked for."""
+        held: dict[Kind, object] = {
+            "predictions": self.predicted,
+            "membership": self.membership,
+            "values": self.values or None,
+            "regression": self.numbers,
+        }
+        return tuple(kind for kind, records in held.items() if records is not None)
 
     @property
     def task(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -20,14 +20,14 @@ from evenhand.audit.ingest.membership_scores import Scored, scored_tables
 from evenhand.audit.ingest.pairing import Pairing, pair
 from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.audit.ingest.request import SETTING, TableRequest, several
-from evenhand.audit.ingest.suspicions import spellings, warnings_on
+from evenhand.audit.ingest.suspicions import partly_missing, spellings, warnings_on
 from evenhand.audit.ingest.table_contents import TableContents
 from evenhand.audit.ingest.trials import Runs, references, runs
 from evenhand.audit.ingest.values import ValueColumn, values_table
-from evenhand.audit.measures import SEVERAL, check_margins, declaring, measure_named, select
+from evenhand.audit.measures import SEVERAL, Kind, check_margins, declaring, measure_named, of_kind, select
 from evenhand.audit.measures.stability import needs_reference
 from evenhand.audit.subgroups.searchable import refusal
-from evenhand.errors import InputError
+from evenhand.errors import InputError, did_you_mean
 
 __all__ = ["SETTING", "TableRecords", "TableRequest", "records_from_table"]
 
@@ -62,8 +62,10 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     read = TableContents.of(columns, request)
     predicted, membership, declared = read.predicted, read.membership, read.design
     with declaring(declared):
-        margins = _margins(request.margins or {})
+        margins = _margins({} if request.margins is None else request.margins)
         measures = _measures(several(request.measures), [column.name for column in read.values])
+        _check_kinds("measures", several(request.measures), read.kinds, request.source)
+        _check_kinds("margins", margins, read.kinds, request.source)
         if request.subgroups is not None and (refused := refusal(measures)) is not None:
             raise InputError(f"{request.source}: {refused}")
     if membership is not None and request.weight is not None:
@@ -81,8 +83,9 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     _check_ranks(read.values, against)
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, read.labels, groups)
+    _check_split(request)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
-    suspicions = spellings(predicted, groups, table_runs.rows)
+    suspicions = [*partly_missing(groups), *spellings(predicted, groups, table_runs.rows)]
     suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
     chosen = references(several(request.reference), table_runs.methods, request.method)
     _check_references(several(request.measures), chosen, request.source)
@@ -238,6 +241,18 @@ def _check_references(measures: Sequence[str], references: Sequence[str], source
             raise InputError(f"{source}: {name} compares each method with a reference; name it (reference)")
 
 
+def _check_split(request: TableRequest) -> None:
+    """Refuse a split that is none, and a test share that is no number."""
+    splits = ("fixed", "varying")
+    if request.split is not None and request.split not in splits:
+        raise InputError(
+            f'{request.source}: there is no split "{request.split}"; {did_you_mean(str(request.split), splits)}'
+        )
+    share = request.test_share
+    if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
+        raise InputError(f"{request.source}: the test share (test_share) is a number between 0 and 1, not {share!r}")
+
+
 def _thresholds(request: TableRequest, predicted: Outcomes | None) -> bool:
     """Whether rates over thresholds are asked for, which need probabilities of two classes."""
     if request.thresholds and (predicted is None or predicted.probabilities is None or len(predicted.classes) > 2):
@@ -256,6 +271,16 @@ def _measures(names: tuple[str, ...], values: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     return tuple(measure.name for kind in KINDS for measure in select([*names, *values], kind))
+
+
+def _check_kinds(keyword: str, names: Iterable[str], kinds: Sequence[Kind], source: str) -> None:
+    """Refuse measures, or margins of measures, of records that the table does not hold."""
+    for name in names:
+        if name not in SEVERAL and measure_named(name).kind not in kinds:
+            raise InputError(
+                f'{source}: {keyword}: "{name}" is a measure of {measure_named(name).kind}, and the table holds '
+                f"{' and '.join(kinds)}; {did_you_mean(name, of_kind(*kinds))}"
+            )
 
 
 def _check_ranks(values: Sequence[ValueColumn], against: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from evenhand.audit.evaluation import NOT_AUDITED, Evaluation, Population, Run, 
 from evenhand.audit.kinds.mean_calibration import mean_calibration_curves
 from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures import Kind
-from evenhand.audit.measures.numbers import RankOf
+from evenhand.audit.measures.numbers import MeanOfValues, RankOf
 from evenhand.audit.reading import Estimate
 from evenhand.audit.runs.allowances import allowance_of
 from evenhand.audit.runs.by_unit import RunsByUnit, steps_of
@@ -57,10 +58,21 @@ class NumberReading(PredictionReading):
     def _evidence(self, comparison: Comparison) -> Evidence:
         """The evidence on a comparison; by rank with a doubt where a side has few units."""
         evidence = super()._evidence(comparison)
-        if isinstance(comparison.estimand.measure.influence, RankOf) and evidence.smallest < LEAST_RANKED:
+        influence = comparison.estimand.measure.influence
+        if not (isinstance(influence, RankOf) or (isinstance(influence, MeanOfValues) and influence.logarithms)):
+            evidence = replace(evidence, magnitude=self._magnitude)
+        if isinstance(influence, RankOf) and evidence.smallest < LEAST_RANKED:
             few = f"fewer than {LEAST_RANKED} {self.reader.sample} on a side: ranks are shown, not judged"
             return replace(evidence, doubts=(*evidence.doubts, few))
         return evidence
+
+    @cached_property
+    def _magnitude(self) -> float:
+        """The size of the numbers: the median of those that are not 0, without signs, so that few do not matter."""
+        numbers = [run.predicted for run in self.evaluation.runs.values()]
+        sizes = np.abs(np.concatenate([*numbers, self.evaluation.population.label]).astype(float))
+        sizes = sizes[sizes > 0]  # labels are nan where nobody tested
+        return float(np.median(sizes)) if len(sizes) else 0.0
 
     def curves(self, judged: Sequence[Family]) -> Iterator[dict[str, Any]]:
         """Of regression the mean label against the mean prediction."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from numbers import Real
 from typing import Any, get_args
 
 from evenhand.audit.design import Design, Figure
@@ -208,8 +209,8 @@ def check_margins(margins: Mapping[str, float]) -> None:
     """Refuse margins that mean nothing; `default` is the margin of measures on a 0–1 scale.
 
     Raises:
-        InputError: an unknown measure, a margin that is not above 0, or one that no contrast exceeds: at or above the
-            measure's range.
+        InputError: no mapping, an unknown measure, a margin that is no number above 0, or one that no contrast exceeds:
+            at or above the measure's range.
 
     Example:
         >>> from evenhand.audit.measures import check_margins
@@ -217,9 +218,13 @@ def check_margins(margins: Mapping[str, float]) -> None:
         Traceback (most recent call last):
         evenhand.errors.InputError: margins: default is 2; no contrast can be larger than 1, so a margin is below that
     """
+    if not isinstance(margins, Mapping):
+        raise InputError(f"margins: name the measure of each margin, such as {{'default': 0.02}}, not {margins!r}")
     for name, margin in margins.items():
         if name not in ("default", *known()):
-            raise InputError(f'margins: no measure "{name}"; {did_you_mean(name, ["default", *known()])}')
+            raise InputError(f'margins: no measure "{name}"; {did_you_mean(str(name), ["default", *known()])}')
+        if isinstance(margin, bool) or not isinstance(margin, Real):
+            raise InputError(f"margins: {name} must be a number above 0, not {margin!r}")
         if not 0 < margin < math.inf:
             raise InputError(f"margins: {name} must be above 0 and finite, not {margin}")
         if margin >= _range(name):

@@ -191,6 +191,9 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
 
 def _undefined_note(reader: RunInfluences, estimand: Estimand, opposite: Subset, method: str, defined: int) -> str:
     """The note on runs of a method in which a gap is undefined, with the reasons."""
+    attribute = str(estimand.subset.attribute)
+    if opposite.complement and len(reader.groups(attribute).names) == 1:
+        return f"{attribute} has one group only, so that there is nobody to compare it with"
     runs = reader.runs_of(method)
     influences = [reader.influence(run, side) for side in sides_of(estimand, opposite) for run in runs]
     reasons = sorted({str(influence.reason) for influence in influences if math.isnan(influence.value)})

@@ -17,6 +17,8 @@ from evenhand.report.comparison.paired import Pair, paired_comparisons
 from evenhand.report.comparison.rows import (
     SideBySide,
     estimates_side_by_side,
+    judged_in_several,
+    judged_in_some,
     shared,
     unmatched,
     verdicts_side_by_side,
@@ -34,6 +36,9 @@ HOW_TO_TEST = (
     "elsewhere, put the predictions of both on the same examples into one table and run evenhand audit TABLE --method "
     "COL --reference NAME --example COL."
 )
+
+NOT_JUDGED = "not judged"
+"""What stands in the place of a verdict where a folder has a comparison and does not judge it."""
 
 _LISTED = 6
 """The most kinds of changes, and the most parts of one folder, that a sentence names."""
@@ -75,6 +80,11 @@ class Comparison:
         return [row for row in self.verdicts if row.changed]
 
     @cached_property
+    def lost(self) -> list[SideBySide]:
+        """The rows that are judged in one folder and not in another, first those that are worse."""
+        return judged_in_some(self.verdicts)
+
+    @cached_property
     def unmatched(self) -> list[tuple[str, str, int]]:
         """What only one folder has: its label, which setting and method, and the number of verdicts."""
         return unmatched(self.verdicts, self.folders)
@@ -87,7 +97,7 @@ class Comparison:
             for name in ("margins", "alpha")
             if any(getattr(each, name) != getattr(designs[0], name) for each in designs)
         ]
-        lines = [*self._tested(), *self._false_alarms(), self._changes()]
+        lines = [*self._tested(), *self._false_alarms(), *self._changes()]
         if differ and self.changed:
             lines.append(
                 f"The folders differ in their {' and '.join(differ)}: a verdict may have changed for this alone."
@@ -111,7 +121,7 @@ class Comparison:
             "headline": self.headline(),
             "different": {name: list(texts) for name, texts in self.facts.different.items()},
             "same": self.facts.same,
-            "verdicts": [self._row(row) | {"changed": row.changed} for row in shared(self.verdicts)],
+            "verdicts": [self._row(row) | {"changed": row.changed, "lost": row.lost} for row in shared(self.verdicts)],
             "estimates": [self._row(row) for row in shared(self.estimates)],
             "differences": [_pair_to_json(pair) for pair in self.pairs],
             "not_tested": list(self.not_paired),
@@ -145,19 +155,34 @@ class Comparison:
     def _row(self, row: SideBySide) -> dict[str, Any]:
         return {**row.key, "folders": {self.labels[index]: _finite(cells) for index, cells in row.cells.items()}}
 
-    def _changes(self) -> str:
-        both = shared(self.verdicts)
+    def _changes(self) -> list[str]:
+        """Return the sentences on verdicts that differ, and on comparisons that not every folder judges."""
+        if not shared(self.verdicts):
+            return ["The folders share no comparison: no verdict of one has a counterpart in another."]
+        both, changed, lost = judged_in_several(self.verdicts), self.changed, self.lost
         if not both:
-            return "The folders share no comparison: no verdict of one has a counterpart in another."
-        if not self.changed:
-            return f"All {len(both):,} verdicts that folders share are the same in them."
-        kinds = Counter(transition(row, len(self.folders)) for row in self.changed).most_common()
+            lines = ["No comparison is judged in two folders."]
+        elif changed:
+            lines = [
+                f"{len(changed):,} of {len(both):,} verdicts that folders share differ ({self._kinds_of(changed)})."
+            ]
+        else:
+            lines = [f"All {len(both):,} verdicts that folders share are the same in them."]
+        if lost:
+            are = "comparison is" if len(lost) == 1 else "comparisons are"
+            lines.append(f"{len(lost):,} {are} judged in one folder and not in another ({self._kinds_of(lost)}).")
+        return lines
+
+    def _kinds_of(self, rows: Sequence[SideBySide]) -> str:
+        """Return the folders' names and how many rows have which verdicts in them, the most frequent first.
+
+        Those that a verdict of worse is missing from come before all others.
+        """
+        counts = Counter(transition(row, len(self.folders)) for row in rows)
+        kinds = sorted(counts.items(), key=lambda each: (not _loses_worse(each[0]), -each[1]))
         named = [f"{kind} in {count}" for kind, count in kinds[:_LISTED]]
         named += [f"and {len(kinds) - _LISTED} other changes"] if len(kinds) > _LISTED else []
-        order = " → ".join(self.labels)
-        return (
-            f"{len(self.changed):,} of {len(both):,} verdicts that folders share differ ({order}): {'; '.join(named)}."
-        )
+        return f"{' → '.join(self.labels)}: {'; '.join(named)}"
 
 
 def compare_folders(
@@ -195,8 +220,13 @@ def compare_folders(
 
 
 def transition(row: SideBySide, folders: int) -> str:
-    """Return the verdicts of a row from folder to folder: `worse → inconclusive`; `·` where one has none."""
-    return " → ".join(row.verdicts.get(index, "·") for index in range(folders))
+    """Return the verdicts of a row from folder to folder: `worse → not judged`; `·` where one has no such row."""
+    words = dict.fromkeys(row.cells, NOT_JUDGED) | row.verdicts
+    return " → ".join(words.get(index, "·") for index in range(folders))
+
+
+def _loses_worse(words: str) -> bool:
+    return NOT_JUDGED in words and "worse" in words.replace("not worse", "")
 
 
 def _outcome(pair: Pair) -> str:

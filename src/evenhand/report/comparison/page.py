@@ -14,6 +14,7 @@ from evenhand.report.comparison.tables import (
     difference_tables,
     estimate_tables,
     fact_rows,
+    lost_table,
     verdict_tables,
 )
 from evenhand.report.wording import NONE
@@ -68,6 +69,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "facts": fact_rows(comparison),
         "same": comparison.facts.same,
         "changed": changed_table(comparison),
+        "lost": lost_table(comparison),
         "verdicts": verdicts,
         "verdicts_open": _few(verdicts),
         "estimates": estimates,

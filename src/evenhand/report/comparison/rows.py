@@ -43,15 +43,20 @@ class SideBySide:
     @property
     def changed(self) -> bool:
         """Whether folders give different verdicts, of those that give one."""
-        return len(self.verdicts) > 1 and len(set(self.verdicts.values())) > 1
+        return len(set(self.verdicts.values())) > 1
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is judged in a folder, and in another one that has it is not."""
+        return 0 < len(self.verdicts) < len(self.cells)
 
     @property
     def verdicts(self) -> dict[int, str]:
-        """The verdicts, by the position of the folder; without folders in which the contrast does not exist."""
+        """The verdicts, by the position of the folder; without folders in which the contrast is not judged."""
         return {
             index: _sided(cells)
             for index, cells in self.cells.items()
-            if cells.get("verdict") is not None and cells.get("contrast") is not None
+            if cells.get("verdict") is not None and cells.get("low") is not None
         }
 
 
@@ -77,6 +82,20 @@ def estimates_side_by_side(folders: Sequence[Folder]) -> list[SideBySide]:
 def shared(rows: Iterable[SideBySide]) -> list[SideBySide]:
     """Return the rows that two folders or more have."""
     return [row for row in rows if len(row.cells) > 1]
+
+
+def judged_in_several(rows: Iterable[SideBySide]) -> list[SideBySide]:
+    """Return the rows that two folders or more judge."""
+    return [row for row in rows if len(row.verdicts) > 1]
+
+
+def judged_in_some(rows: Iterable[SideBySide]) -> list[SideBySide]:
+    """Return the rows that a folder judges and another one that has them does not, first those that are worse."""
+    return sorted((row for row in rows if row.lost), key=lambda row: not _worse_somewhere(row))
+
+
+def _worse_somewhere(row: SideBySide) -> bool:
+    return any(row.cells[index]["verdict"] == "worse" for index in row.verdicts)
 
 
 def unmatched(rows: Iterable[SideBySide], folders: Sequence[Folder]) -> list[tuple[str, str, int]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from evenhand.report import theme
-from evenhand.report.comparison.comparison import Comparison
+from evenhand.report.comparison.comparison import NOT_JUDGED, Comparison
 from evenhand.report.comparison.paired import Pair
 from evenhand.report.comparison.rows import VERDICT_CELLS, SideBySide, shared
 from evenhand.report.wording import NONE, claims, compared, digits, heading, interval, number, place
@@ -69,13 +69,23 @@ class Table:
 
 def changed_table(comparison: Comparison) -> Table:
     """Return the rows whose verdicts differ between folders, with what each is about."""
+    return Table("Verdicts that differ", _named_lines(comparison, comparison.changed))
+
+
+def lost_table(comparison: Comparison) -> Table:
+    """Return the rows that one folder judges and another does not, those that are worse first."""
+    return Table("Judged in one folder and not in another", _named_lines(comparison, comparison.lost))
+
+
+def _named_lines(comparison: Comparison, rows: Iterable[SideBySide]) -> list[Line]:
+    """Return a line for each row, which names its methods, and its setting where there are several."""
     several = len({_where(row.key) for row in comparison.verdicts}) > 1
     lines = []
-    for row in comparison.changed:
+    for row in rows:
         methods = compared(row.key["method"], row.key["reference"])
         lead = f"{_where(row.key)} · {methods}" if several else methods
         lines.append(_verdict_line(row, comparison, lead))
-    return Table("Verdicts that differ", lines)
+    return lines
 
 
 def verdict_tables(comparison: Comparison) -> tuple[list[Table], int]:
@@ -120,6 +130,9 @@ def fact_rows(comparison: Comparison) -> list[tuple[str, Sequence[str]]]:
 def _verdict_line(row: SideBySide, comparison: Comparison, lead: str) -> Line:
     decimals = digits(row.key["measure"])
     cells = [_verdict_cell(row.cells.get(index), decimals) for index in range(len(comparison.folders))]
+    if row.lost:
+        unjudged = row.cells.keys() - row.verdicts.keys()
+        cells = [replace(cell, verdict=NOT_JUDGED) if index in unjudged else cell for index, cell in enumerate(cells)]
     who = " · ".join(filter(None, [place(row.key), lead]))
     return Line(heading(row.key["measure"], row.key["comparison"]), who, cells, row.changed)
 

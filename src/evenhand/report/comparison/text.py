@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evenhand.report.comparison.comparison import Comparison
-from evenhand.report.comparison.tables import Cell, Table, changed_table, difference_tables, fact_rows
+from evenhand.report.comparison.tables import Cell, Table, changed_table, difference_tables, fact_rows, lost_table
 from evenhand.visible_text import visible
 
 _MOST = 20
@@ -25,6 +25,7 @@ def text(comparison: Comparison) -> str:
     facts = [(name, *texts) for name, texts in fact_rows(comparison)]
     lines += _block(f"What differs ({comparison.facts.same} other facts are the same)", ["", *labels], facts)
     lines += _verdict_block(changed_table(comparison), labels)
+    lines += _verdict_block(lost_table(comparison), labels)
     for table in difference_tables(comparison):
         lines += _verdict_block(table, ["worse by"], _MOST_DIFFERENCES)
     return "\n".join(visible(line) for line in lines)
