@@ -144,14 +144,14 @@ def test_a_response_matches_where_greedy_decoding_writes_it(name):
     written = [greedy(model, inputs.tokens[row][: inputs.prompts[row]], 6) for row in range(len(inputs))]
     exact = replace(inputs, tokens=written, lengths=np.array([len(ids) for ids in written]))
     rows = np.arange(len(inputs))
-    assert response_scores(model, exact, rows, CPU, None)[:, 1].tolist() == [1, 1, 1]
+    assert response_scores(model, exact, rows, CPU, [])[:, 1].tolist() == [1, 1, 1]
     spoiled = [ids.copy() for ids in written]
     for ids in spoiled:
         ids[-1] = (ids[-1] + 1) % 1000
-    other = response_scores(model, replace(exact, tokens=spoiled), rows, CPU, None)
+    other = response_scores(model, replace(exact, tokens=spoiled), rows, CPU, [])
     assert other[:, 1].tolist() == [0, 0, 0]
     ended = [np.concatenate([ids[:-2], [tokenizer.eos_token_id, 7]]) for ids in written]
-    behind = response_scores(model, replace(exact, tokens=ended), rows, CPU, tokenizer.eos_token_id)
+    behind = response_scores(model, replace(exact, tokens=ended), rows, CPU, [tokenizer.eos_token_id])
     begins, end = inputs.prompts, tokenizer.eos_token_id
     reached = [float(end in ids[begin:-1]) for ids, begin in zip(written, begins, strict=True)]
     assert behind[:, 1].tolist() == reached, "what follows the end is not asked for, the end itself is"

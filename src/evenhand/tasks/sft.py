@@ -2,7 +2,7 @@
 
 The loss of a batch is the mean over the tokens of its responses, as in supervised fine-tuning with TRL. Each held-out
 pair gets two values: `response_loss`, the mean loss over the tokens of its response, and `exact_match`, 1 if greedy
-decoding would write the response, token by token, up to its end.
+decoding would write the response, token by token, up to its end (the first token that ends a text or a turn).
 """
 
 from __future__ import annotations
@@ -155,17 +155,17 @@ def _values(
     share_out: ShareOut = answer_all,
 ) -> pl.DataFrame:
     """Return the rows of the table `values` for the held-out pairs of every split."""
-    from evenhand.training.language import response_scores
+    from evenhand.training.language import response_scores, text_ends
     from evenhand.training.loop import reproducible
 
-    end: Any = tokenizer.eos_token_id
+    ends = text_ends(model, tokenizer)
     frames = []
     for split, dataset in evaluations.items():
         inputs = encode(work, tokenizer, dataset)
 
         def scores_of(rows: Sequence[int], inputs: Any = inputs) -> np.ndarray:
             """Return the loss and the match of some pairs, [n, 2]."""
-            return response_scores(model, inputs, np.asarray(rows, dtype=np.int64), where, end)
+            return response_scores(model, inputs, np.asarray(rows, dtype=np.int64), where, ends)
 
         with reproducible(where):
             scores = share_out(scores_of, list(range(len(dataset))), weave=_woven)
