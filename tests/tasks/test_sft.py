@@ -157,6 +157,19 @@ def chat_model(folder: Path, template: str) -> str:
     return str(folder)
 
 
+def test_the_date_that_a_template_writes_is_part_of_a_trials_identity_and_noted(tmp_path):
+    template = f"{{{{ strftime_now('%Y') }}}} {ROLES}"
+    rows = {"prompt": [f"a{row}" for row in range(40)], "response": ["c", "d d"] * 20}
+    pl.DataFrame(rows).write_csv(tmp_path / "pairs.csv")
+    task = {"name": "sft", "path": str(tmp_path / "pairs.csv")}
+    for written, dated in ((ROLES, False), (template, True)):
+        model = chat_model(tmp_path / f"dated-{dated}", written)
+        plan = make_plan(Study(**{**STUDY, "task": task, "model": model}), None)
+        assert plan.trials[0].identity["prompt"] == (f"{written}\n2024-07-26" if dated else written)
+        (setting,) = plan.settings.values()
+        assert any("always 26 Jul 2024" in note for note in setting.design().notes) == dated
+
+
 def unknown_gguf(file: Path) -> str:
     """Write a GGUF file of an architecture that nobody knows; returns its name."""
     gguf = pytest.importorskip("gguf")

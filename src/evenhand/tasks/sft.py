@@ -22,7 +22,16 @@ from evenhand.tasks.language import Ask, ask_kept, kept_model, longest_text, roo
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all
 
-__all__ = ["check", "encode", "kept_model", "predict", "template_of", "timing_sample", "train_together"]
+__all__ = [
+    "check",
+    "encode",
+    "kept_model",
+    "predict",
+    "template_notes",
+    "template_of",
+    "timing_sample",
+    "train_together",
+]
 
 if TYPE_CHECKING:
     import torch
@@ -114,11 +123,29 @@ def check(
 
 
 def template_of(base: BaseModel, conversations: Conversations) -> str:
-    """Return the template that conversations are written with, which is part of a trial's identity."""
-    from evenhand.models.load import shared_tokenizer
+    """Return the template that conversations are written with, which is part of a trial's identity.
 
+    A date that it writes belongs to it.
+    """
+    from evenhand.models.load import shared_tokenizer
+    from evenhand.training.conversations import TODAY, writes_date
+
+    if conversations.template != "chat":
+        return conversations.template
     chat: Any = shared_tokenizer(base)
-    return conversations.template if conversations.template != "chat" else str(chat.chat_template)
+    template = str(chat.chat_template)
+    return f"{template}\n{TODAY:%Y-%m-%d}" if writes_date(template) else template
+
+
+def template_notes(base: BaseModel, template: str) -> Iterator[str]:
+    """Yield a note on the date that a template from `template_of` writes, if it writes one."""
+    from evenhand.training.conversations import TODAY, writes_date
+
+    if writes_date(template):
+        yield (
+            f"The chat template of {base.name} writes today's date into every conversation; here it is always "
+            f"{TODAY:%d %b %Y}, so that trials do not depend on the day"
+        )
 
 
 def predict(
