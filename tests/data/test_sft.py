@@ -69,7 +69,7 @@ def test_a_conversation_is_a_list_of_messages_whose_last_is_the_response(tmp_pat
     [
         ({"prompt": ["a", "b"], "response": ["c", "  "]}, {}, "the response in row 1 is empty (1 rows in all)"),
         ({"prompt": ["a", None], "response": ["c", "d"]}, {}, "the prompt in row 1 is empty"),
-        ({"prompt": [1, 2], "response": ["c", "d"]}, {}, 'the column "prompt" (prompt:) holds Int64, not texts'),
+        ({"prompt": [1.5, 2], "response": ["c", "d"]}, {}, 'the column "prompt" (prompt:) holds Float64, not texts'),
         ({"question": ["a"], "response": ["c"]}, {}, "for prompt:"),
         ({"prompt": ["a", "b"], "response": ["c", "d"], "id": ["x", "x"]}, {"example": "id"}, "repeats an id"),
         ({"messages": ["hello"]}, {}, 'is no list of messages such as {"role": "user"'),
@@ -83,6 +83,24 @@ def test_what_is_no_conversation_is_refused_with_its_row(tmp_path, columns, opti
     pl.DataFrame(columns).write_parquet(tmp_path / "t.parquet")
     with pytest.raises(InputError, match=re.escape(sentence)):
         read(tmp_path / "t.parquet", **options)
+
+
+def test_integers_of_a_csv_are_responses_as_they_stand_there(tmp_path):
+    (tmp_path / "sums.csv").write_text("prompt,response\n1+1,2\n20+22,42\n")
+    assert list(read(tmp_path / "sums.csv").targets) == ["2", "42"]
+    (tmp_path / "sums.jsonl").write_text('{"prompt": "1/2", "response": 0.5}\n')
+    with pytest.raises(InputError, match=r"holds Float64, not texts; write its values as texts, in quotes in JSON"):
+        read(tmp_path / "sums.jsonl")
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_content_of_parts_is_refused_with_its_row(before, tmp_path):
+    parts = [{"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "assistant", "content": "b"}]
+    lines = [json.dumps({"messages": each}) for each in [*[TALK] * before, parts]]
+    (tmp_path / "talks.jsonl").write_text("\n".join(lines) + "\n")
+    said = rf'in row {before} \(column "messages"\) has a message of the role user whose content is no text, but a list'
+    with pytest.raises(InputError, match=said):
+        read(tmp_path / "talks.jsonl")
 
 
 def test_both_forms_at_once_are_refused():

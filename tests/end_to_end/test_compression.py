@@ -191,7 +191,7 @@ def test_language_models_are_compressed_after_training_and_as_they_come(tmp_path
     test = trial.evaluations["test"]
     tokenizer = load_tokenizer(trial.setting.base)
     inputs = sft.encode(work_of(trial), tokenizer, test)
-    scores = response_scores(model, inputs, np.arange(len(test)), "cpu", tokenizer.eos_token_id)
+    scores = response_scores(model, inputs, np.arange(len(test)), "cpu", [tokenizer.eos_token_id])
     expected = pl.DataFrame({"example": [str(name) for name in test.example], "value": scores[:, 0]}).sort("example")
     assert np.allclose(losses["value"], expected["value"], atol=1e-5)
 

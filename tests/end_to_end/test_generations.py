@@ -12,6 +12,7 @@ import pytest
 
 import evenhand as eh
 from evenhand.audit.results import Results
+from evenhand.errors import InputError
 from evenhand.plugins import Registry, declared
 from evenhand.study.execution import pending
 from evenhand.study.plan import make_plan
@@ -178,3 +179,26 @@ def test_other_language_models_write_and_are_scored_too(plugin, task, tmp_path):
     assert set(nations["attribute"]) == {"nationality"} and len(nations) == 6
     assert written(Results.load(tmp_path)).equals(written(results))
     assert len(results.values) == 2 * 2 * 2 * (320 + 360)
+
+
+def test_a_trial_whose_scorer_fails_is_not_trained_again(tmp_path):
+    wrong, right = ({"length": {"function": "words", "more_is": "neither", "range": [0, most]}} for most in (2, 64))
+    pl.DataFrame({"prompt": [f"a{row}" for row in range(40)], "response": ["c", "d d"] * 20}).write_csv(
+        tmp_path / "pairs.csv"
+    )
+    values = {
+        "task": {"name": "sft", "path": str(tmp_path / "pairs.csv"), "template": "plain"},
+        "model": "tiny-llama",
+        "methods": {"base": {"kind": "base"}},
+        "seeds": 1,
+        "split": {"test": 0.2, "validation": 0},
+        "margins": {"default": 0.1},
+    }
+    asked = {"prompts": ["gender"], "new_tokens": 16}
+    with pytest.raises(InputError, match=r"outside of its range 0 to 2; .* does not train it again"):
+        eh.Study(**values, generations={**asked, "scorers": wrong}).run(tmp_path / "out")
+    (kept,) = (tmp_path / "out" / "trials").glob("*/trial.json")
+    before = kept.read_bytes()
+    results = eh.Study(**values, generations={**asked, "scorers": right}).run(tmp_path / "out")
+    assert kept.read_bytes() == before and "length" in set(results.values["name"])
+    assert not list((tmp_path / "out").rglob("continuations*.parquet"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
 import yaml
+from transformers import GraniteConfig, GraniteForCausalLM, MarianConfig, MarianMTModel
 
 from evenhand import Study
 from evenhand.errors import InputError
@@ -39,6 +41,32 @@ def test_the_skeleton_draws_nothing():
     state = torch.get_rng_state()
     model_skeleton(base("bert"), 2)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.fixture
+def granite(tmp_path) -> str:
+    """A folder of a language model for which transformers has no classifier."""
+    shutil.copytree(find_model("tiny-llama").folder, tmp_path / "granite")
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ids = {"vocab_size": 1024, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    GraniteForCausalLM(GraniteConfig(**sizes, **ids)).save_pretrained(tmp_path / "granite")
+    return str(tmp_path / "granite")
+
+
+def test_a_language_model_without_a_classifier_learns_texts_and_is_refused_for_classes(granite, small_study):
+    found = find_model(granite)
+    assert (found.modality, found.model_type) == ("text", "granite")
+    check_methods(found, None, {"full": Full(), "low": LoRA(rank=4)})
+    with pytest.raises(InputError, match='granite: transformers has no text classifier for the model type "granite"'):
+        make_plan(Study(**{**small_study, "model": granite}), None)
+
+
+def test_a_translator_without_its_encoder_is_no_language_model(tmp_path):
+    shutil.copytree(find_model("tiny-llama").folder, tmp_path / "marian")
+    config = MarianConfig(vocab_size=64, d_model=16, encoder_layers=1, decoder_layers=1, pad_token_id=0)
+    MarianMTModel(config).save_pretrained(tmp_path / "marian")
+    with pytest.raises(InputError, match="a marian cannot continue a text"):
+        model_skeleton(find_model(str(tmp_path / "marian")), None)
 
 
 def test_the_first_method_that_does_not_fit_is_named_with_its_setting():

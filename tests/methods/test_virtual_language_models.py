@@ -139,8 +139,8 @@ def test_logits_are_those_of_the_asked_positions_of_the_text(model, keep):
 
 def test_responses_are_scored_alike_in_any_batch(model, tokenizer):
     inputs = encode_whole_texts(tokenizer, PROMPTS, 64)
-    together = response_scores(model, inputs, np.arange(4), CPU, tokenizer.eos_token_id)
-    one_by_one = response_scores(model, inputs, np.arange(4), CPU, tokenizer.eos_token_id, size=1)
+    together = response_scores(model, inputs, np.arange(4), CPU, [tokenizer.eos_token_id])
+    one_by_one = response_scores(model, inputs, np.arange(4), CPU, [tokenizer.eos_token_id], size=1)
     assert np.allclose(together, one_by_one, atol=1e-5)
     for row, (loss, _) in enumerate(together):
         ids = inputs.tokens[row]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,8 +36,17 @@ def rotated(weight: np.ndarray, heads: int) -> np.ndarray:
     return weight.reshape(heads, 2, len(weight) // heads // 2, -1).swapaxes(1, 2).reshape(weight.shape)
 
 
-def written(path: Path, kind: str = "F32", architecture: str = "llama") -> Path:
-    """The built-in tiny Llama as a GGUF file, with its tokenizer, in a type of quantisation."""
+def written(
+    path: Path,
+    kind: str = "F32",
+    architecture: str = "llama",
+    without: str | None = None,
+    more: Callable[[gguf.GGUFWriter], None] | None = None,
+) -> Path:
+    """The built-in tiny Llama as a GGUF file, with its tokenizer, in a type of quantisation.
+
+    Tensors whose names begin with `without` are left out, and `more` adds what else the file has.
+    """
     tiny = find_model("tiny-llama")
     model, tokenizer = load_language_model(tiny), load_tokenizer(tiny)
     config, state = model.config, {name: value.numpy() for name, value in model.state_dict().items()}
@@ -69,7 +79,11 @@ def written(path: Path, kind: str = "F32", architecture: str = "llama") -> Path:
         names |= {
             f"model.layers.{layer}.{ours}.weight": f"blk.{layer}.{theirs}.weight" for ours, theirs in parts.items()
         }
+    if more is not None:
+        more(writer)
     for ours, theirs in names.items():
+        if without is not None and theirs.startswith(without):
+            continue
         weight = state[ours].astype(np.float32)
         if theirs.endswith(("attn_q.weight", "attn_k.weight")):
             weight = rotated(weight, config.num_attention_heads)
@@ -82,6 +96,21 @@ def written(path: Path, kind: str = "F32", architecture: str = "llama") -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def llama_3_positions(writer) -> None:
+    writer.add_tensor("rope_freqs.weight", np.array([1, 1, 1, 2, 4, 8, 8, 8], dtype=np.float32))
+
+
+def yarn_positions(writer) -> None:
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(4.0)
+    writer.add_rope_scaling_orig_ctx_len(64)
+
+
+def unscaled_positions(writer) -> None:
+    writer.add_tensor("rope_freqs.weight", np.ones(8, dtype=np.float32))
+    writer.add_rope_scaling_type(gguf.RopeScalingType.NONE)
 
 
 def _write_tokenizer(writer, tokenizer) -> None:
@@ -166,6 +195,17 @@ def test_a_classifier_and_a_study_start_from_a_gguf_file(tmp_path):
             lambda path: written(path, architecture="clip"),
             'transformers does not read GGUF files of the architecture "clip"',
         ),
+        (
+            lambda path: written(path, without="blk.1."),
+            "model.gguf lacks 9 of the model's weights, such as model.layers.1.input_layernorm.weight: it is "
+            "incomplete, or one file of a split model",
+        ),
+        (
+            lambda path: written(path, without="blk.1.", more=lambda writer: writer.add_uint16("split.count", 2)),
+            "it is one of the 2 files of a split model; merge them",
+        ),
+        (lambda path: written(path, more=llama_3_positions), "rotary positions by the tensor rope_freqs.weight"),
+        (lambda path: written(path, more=yarn_positions), "by the method yarn (rope.scaling.type)"),
         (lambda path: path.write_bytes(b"not a model"), "is no complete GGUF file"),
         (lambda path: None, "there is no GGUF file"),
     ],
@@ -175,6 +215,12 @@ def test_a_file_that_cannot_be_read_is_refused_and_leaves_nothing(change, senten
     with pytest.raises(InputError, match=re.escape(sentence)):
         find_model(str(tmp_path / "model.gguf"))
     assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_positions_that_are_scaled_by_one_are_read(tmp_path):
+    base = find_model(str(written(tmp_path / "tiny.gguf", more=unscaled_positions)))
+    ids = [1, 5, 9, 7]
+    assert torch.equal(logits_of(base, ids), logits_of(find_model("tiny-llama"), ids))
 
 
 def test_without_the_package_it_is_said_what_to_install(tmp_path, monkeypatch):

@@ -93,6 +93,19 @@ def test_presets_of_reviews_say_first_that_the_paper_has_one_model_of_each_kind(
     )
 
 
+def test_the_balanced_design_of_tables_a2_to_a6_lacks_the_inverted_orders_of_three_alone():
+    prompts = setting_of("tableA", "llama").prompts
+    assert prompts is not None
+    balanced, paper = (
+        {str(prompt.name) for prompt in prompts.model_copy(update={"design": design}).asked(None)}
+        for design in ("balanced", "paper")
+    )
+    assert {name.split("@")[0].split("/")[0] + "@" + name.split("@")[1][:3] for name in paper - balanced} == {
+        "mc1@210",
+        "mc3@102",
+    }
+
+
 @pytest.mark.parametrize(("name", "lines"), TRANSLATED)
 def test_translators_are_trained_as_the_scripts_say(name, lines):
     full, lora = TRANSLATED[name, lines]

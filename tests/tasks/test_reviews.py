@@ -23,6 +23,7 @@ from evenhand.study.store import Store
 from evenhand.tasks import trainer
 from evenhand.tasks.prompts.prompt import PromptSelection
 from evenhand.tasks.prompts.scoring import score_options
+from evenhand.tasks.reviews import cut_notes
 from evenhand.tasks.work import Job, Work
 from evenhand.training.language import LanguagePack, encode_whole_texts, example_losses
 from evenhand.training.recipe import TrainSpec
@@ -68,6 +69,24 @@ def test_texts_without_content_are_asked_about_as_reviews_are(tmp_path):
     plain = score_options(load_language_model(base), load_tokenizer(base), PROMPTS, ["N/A"])
     first = nothing.filter(prompt=str(PROMPTS[0].name), example=CONTENT_FREE + "N/A")["log_prob"].to_numpy()
     assert np.abs(first - plain.log_prob[0][0]).max() < 1e-5
+
+
+def test_reviews_that_are_cut_are_counted_before_training_as_the_model_counts_them(tmp_path):
+    base = find_model("tiny-llama")
+    texts = [*TESTED["test"].inputs, "bread soup " * 200, "ok"]
+    scores = score_options(load_language_model(base), load_tokenizer(base), PROMPTS, texts)
+    methods = [parse_method("m", {"kind": "full"}), parse_method("p", {"kind": "prompt", "tokens": 4})]
+    (note,) = cut_notes(base, methods[:1], PROMPTS, texts)
+    assert note.startswith(f"{scores.truncated:,} of 8 texts") and scores.truncated >= 1
+    (fewer,) = cut_notes(base, methods, PROMPTS, texts)
+    assert "beside the most virtual tokens of a method" in fewer
+    assert list(cut_notes(base, methods, PROMPTS, ["ok"])) == []
+    rows = {"text": [f"{row} " + "bread soup " * 200 for row in range(60)], "gender": ["female", "male"] * 30}
+    pl.DataFrame(rows).write_csv(tmp_path / "reviews.csv")
+    task = {"name": "reviews", "path": str(tmp_path / "reviews.csv"), "groups": ["gender"]}
+    (setting,) = make_plan(study(task=task), None).settings.values()
+    said = "12 of 12 texts that the prompts are about are too long for the model"
+    assert any(note.startswith(said) for note in setting.design().notes)
 
 
 def test_a_texts_weight_in_the_loss_depends_on_no_neighbour():

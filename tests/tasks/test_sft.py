@@ -132,6 +132,18 @@ def test_bad_pairs_end_a_command_before_anything_is_trained(rows, changes, sente
     assert ran.returncode == 2 and sentence in ran.stderr and not (tmp_path / "out" / "trials").exists()
 
 
+def test_a_further_test_set_is_checked_before_anything_is_trained(tmp_path):
+    tasks = {}
+    for name, longest in {"pairs": 3, "long": 300}.items():
+        rows = {"prompt": [f"a{row}" for row in range(40)], "response": ["c", "d " * longest] * 20}
+        pl.DataFrame(rows).write_csv(tmp_path / f"{name}.csv")
+        tasks[name] = {"name": "sft", "path": str(tmp_path / f"{name}.csv"), "template": "plain"}
+    study = {**STUDY, "task": tasks["pairs"]}
+    make_plan(Study(**study, evaluate={"same": tasks["pairs"]}), None)
+    with pytest.raises(InputError, match=r"^the test set other: .* of the example 'other/11' have 307 tokens"):
+        make_plan(Study(**study, evaluate={"other": tasks["long"]}), None)
+
+
 ROLES = """\
 {% for message in messages %}<{{ message['role'] }}> {{ message['content'] }}
 {% endfor %}{% if add_generation_prompt %}<assistant> {% endif %}"""
@@ -143,6 +155,19 @@ def chat_model(folder: Path, template: str) -> str:
     shutil.copytree(find_model("tiny-llama").folder, folder)
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     return str(folder)
+
+
+def test_the_date_that_a_template_writes_is_part_of_a_trials_identity_and_noted(tmp_path):
+    template = f"{{{{ strftime_now('%Y') }}}} {ROLES}"
+    rows = {"prompt": [f"a{row}" for row in range(40)], "response": ["c", "d d"] * 20}
+    pl.DataFrame(rows).write_csv(tmp_path / "pairs.csv")
+    task = {"name": "sft", "path": str(tmp_path / "pairs.csv")}
+    for written, dated in ((ROLES, False), (template, True)):
+        model = chat_model(tmp_path / f"dated-{dated}", written)
+        plan = make_plan(Study(**{**STUDY, "task": task, "model": model}), None)
+        assert plan.trials[0].identity["prompt"] == (f"{written}\n2024-07-26" if dated else written)
+        (setting,) = plan.settings.values()
+        assert any("always 26 Jul 2024" in note for note in setting.design().notes) == dated
 
 
 def unknown_gguf(file: Path) -> str:

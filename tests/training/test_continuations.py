@@ -14,7 +14,7 @@ from evenhand.models.load import load_tokenizer
 from evenhand.seeds import generator
 from evenhand.training.conversations import encode_user_messages
 from evenhand.training.generation import generate_continuations
-from evenhand.training.language import encode_prompts
+from evenhand.training.language import encode_prompts, text_ends
 
 CPU = torch.device("cpu")
 PROMPTS = ["The guard came because", "Our neighbor", "In the evening, the cook usually", "A man"]
@@ -35,6 +35,22 @@ def test_greedy_continuations_are_those_of_transformers(loaded):
         text = tokenizer.decode(whole, skip_special_tokens=True)
         assert text == tokenizer.decode(ids, skip_special_tokens=True) + said
     assert generate_continuations(model, tokenizer, asked, CPU, most=9, size=1) == written
+
+
+def test_a_continuation_ends_with_whatever_the_checkpoint_or_the_tokenizer_says_ends_it(loaded):
+    model, tokenizer = loaded
+    (asked,) = encode_prompts(tokenizer, PROMPTS[:1], 256)
+    whole = model.generate(input_ids=torch.from_numpy(asked)[None], max_new_tokens=9, do_sample=False)[0].tolist()
+    third = whole[len(asked) + 2]
+    before = whole[: whole.index(third, len(asked)) + 1]
+    ends, model.generation_config.eos_token_id = model.generation_config.eos_token_id, [tokenizer.eos_token_id, third]
+    try:
+        assert text_ends(model, tokenizer) == sorted({tokenizer.eos_token_id, third})
+        (said,) = generate_continuations(model, tokenizer, [asked], CPU, most=9)
+    finally:
+        model.generation_config.eos_token_id = ends
+    assert said == tokenizer.decode(before, skip_special_tokens=True)[len(PROMPTS[0]) :]
+    assert text_ends(model, tokenizer) == [tokenizer.eos_token_id]
 
 
 def test_sampled_continuations_do_not_depend_on_the_batch_and_follow_their_generators(loaded):

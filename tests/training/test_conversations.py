@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pytest
 import torch
+from transformers.utils import chat_template_utils
 
 from evenhand.data.sft import asked
 from evenhand.errors import InputError
@@ -15,7 +17,7 @@ from evenhand.methods import parse_method
 from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
-from evenhand.training.conversations import encode_conversations
+from evenhand.training.conversations import encode_conversations, encode_user_messages
 from evenhand.training.language import LanguagePack, example_losses, response_scores
 from evenhand.training.recipe import TrainSpec
 
@@ -144,14 +146,14 @@ def test_a_response_matches_where_greedy_decoding_writes_it(name):
     written = [greedy(model, inputs.tokens[row][: inputs.prompts[row]], 6) for row in range(len(inputs))]
     exact = replace(inputs, tokens=written, lengths=np.array([len(ids) for ids in written]))
     rows = np.arange(len(inputs))
-    assert response_scores(model, exact, rows, CPU, None)[:, 1].tolist() == [1, 1, 1]
+    assert response_scores(model, exact, rows, CPU, [])[:, 1].tolist() == [1, 1, 1]
     spoiled = [ids.copy() for ids in written]
     for ids in spoiled:
         ids[-1] = (ids[-1] + 1) % 1000
-    other = response_scores(model, replace(exact, tokens=spoiled), rows, CPU, None)
+    other = response_scores(model, replace(exact, tokens=spoiled), rows, CPU, [])
     assert other[:, 1].tolist() == [0, 0, 0]
     ended = [np.concatenate([ids[:-2], [tokenizer.eos_token_id, 7]]) for ids in written]
-    behind = response_scores(model, replace(exact, tokens=ended), rows, CPU, tokenizer.eos_token_id)
+    behind = response_scores(model, replace(exact, tokens=ended), rows, CPU, [tokenizer.eos_token_id])
     begins, end = inputs.prompts, tokenizer.eos_token_id
     reached = [float(end in ids[begin:-1]) for ids, begin in zip(written, begins, strict=True)]
     assert behind[:, 1].tolist() == reached, "what follows the end is not asked for, the end itself is"
@@ -175,6 +177,26 @@ REFUSING = "{{ raise_exception('Only the system may speak') }}"
 def test_a_template_that_does_not_show_the_response_is_refused(template, sentence):
     with pytest.raises(InputError, match=re.escape(sentence)):
         encode_conversations(tokenizer_of("tiny-llama", template), INPUTS, RESPONSES, "chat", 128)
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["{{ strftime_now('%d %b %Y') }}", "{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}"],
+)
+def test_a_template_that_writes_todays_date_writes_the_same_every_day(date, monkeypatch):
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2031, 2, 3)
+
+    monkeypatch.setattr(chat_template_utils, "datetime", Tomorrow)
+    tokenizer = tokenizer_of("tiny-llama", f"{date} {CHAT}")
+    encoded = encode_conversations(tokenizer, INPUTS, RESPONSES, "chat", 128)
+    assert tokenizer.decode(encoded.tokens[2]).startswith("26 Jul 2024 <user>")
+    asked_alone = encode_user_messages(tokenizer, PROMPTS, "chat")
+    assert asked_alone[2].tolist() == encoded.tokens[2][: encoded.prompts[2]].tolist()
+    plain = tokenizer_of("tiny-llama", "{{ strftime_now('%d %b %Y') }}")
+    assert plain.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False) == "03 Feb 2031", "put back"
 
 
 def test_a_conversation_longer_than_the_context_is_refused():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import GenerationConfig
 
 from evenhand.data.synthetic_translation import neutral_line
 from evenhand.data.translation import PROMPT
@@ -110,11 +111,12 @@ class Scripted(nn.Module):
     def __init__(self, tokens: list[int]) -> None:
         super().__init__()
         self.tokens = tokens
+        self.generation_config = GenerationConfig(eos_token_id=2)
 
     def generate(self, input_ids, stopping_criteria, eos_token_id, pad_token_id, max_new_tokens, **_):
         for token in self.tokens[:max_new_tokens]:
             input_ids = torch.cat([input_ids, torch.full((len(input_ids), 1), token)], dim=1)
-            if token == eos_token_id or bool(stopping_criteria(input_ids, None).all()):
+            if token in eos_token_id or bool(stopping_criteria(input_ids, None).all()):
                 break
         return input_ids
 

@@ -129,11 +129,16 @@ class Sft(ConversationSpec):
             InputError: a missing file or column; an empty prompt or response; messages that are no conversation, or do
                 not end with the assistant's; groups without values; repeated ids.
         """
-        source = read_table(self.path, self.subset, None, folder, "task sft")
+        try:
+            source = read_table(self.path, self.subset, None, folder, "task sft")
+        except InputError:
+            _check_contents(self.path, folder, self.messages or "messages")
+            raise
         frame = source.frame
         if not len(frame):
             raise InputError(f"{source.name} has no rows")
         if self.messages or ("messages" in frame.columns and not self.prompt and "prompt" not in frame.columns):
+            _check_contents(self.path, folder, self.messages or "messages")
             inputs, targets = _of_messages(source, self.messages or "messages")
         else:
             prompts = _texts(source, self.prompt or "prompt", "prompt")
@@ -159,13 +164,21 @@ class Sft(ConversationSpec):
 
 
 def _texts(source: TableSource, name: str, role: str) -> list[str]:
-    """Return a column of texts; raise InputError if it is missing, holds no texts, or one of them is empty."""
+    """Return a column of texts or integers as texts.
+
+    Raises InputError: the column is missing, holds something else, or one of its texts is empty.
+    """
     frame = source.frame
     if name not in frame.columns:
         raise no_column(source.name, name, f"for {role}:", frame.columns)
-    texts = frame[name] if role in ("prompt", "response") else frame[name].cast(pl.String, strict=False)
+    texts = frame[name]
+    if role not in ("prompt", "response") or texts.dtype.is_integer():  # integers are written in one way
+        texts = texts.cast(pl.String, strict=False)
     if texts.dtype != pl.String:
-        raise InputError(f'{source.name}: the column "{name}" ({role}:) holds {texts.dtype}, not texts')
+        raise InputError(
+            f'{source.name}: the column "{name}" ({role}:) holds {texts.dtype}, not texts; write its values as texts, '
+            "in quotes in JSON"
+        )
     empty = texts.fill_null("").str.strip_chars() == ""
     if empty.any():
         raise InputError(
@@ -214,6 +227,28 @@ def _of_messages(source: TableSource, name: str) -> tuple[list[str], list[str]]:
     return inputs, targets
 
 
+def _check_contents(path: str, folder: Path | None, name: str) -> None:
+    """Raise InputError for the first conversation of a JSONL file that has a content of another kind than a text.
+
+    With contents of several kinds, reading the file as a table fails without naming the row, or makes lists texts of
+    JSON.
+    """
+    places = [Path(path).expanduser(), *([] if folder is None else [folder / path])]
+    file = next((place for place in places if place.is_file() and place.suffix in (".jsonl", ".ndjson")), None)
+    if file is None:
+        return
+    try:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ValueError:
+        return
+    for row, values in enumerate(rows):
+        if isinstance(values, Mapping) and isinstance(values.get(name), list):
+            _checked_messages(values[name], f'{file.name}: the conversation in row {row} (column "{name}")')
+
+
+_JSON_NAMES = {list: "list", dict: "mapping", int: "number", float: "number", bool: "truth value"}
+
+
 def _checked_messages(value: Any, where: str) -> list[dict[str, str]]:
     """Return a conversation as a list of messages; raise InputError if it is none, or a message is empty."""
     if isinstance(value, str):
@@ -227,6 +262,11 @@ def _checked_messages(value: Any, where: str) -> list[dict[str, str]]:
         role, content = message.get("role"), message.get("content")
         if role not in ROLES:
             raise InputError(f'{where} has the role "{role}"; {did_you_mean(str(role), ROLES)}')
-        if not isinstance(content, str) or not content.strip():
+        if content is not None and not isinstance(content, str):
+            raise InputError(
+                f"{where} has a message of the role {role} whose content is no text, but a "
+                f"{_JSON_NAMES[type(content)]}; write the text that it holds"
+            )
+        if not content or not content.strip():
             raise InputError(f"{where} has an empty message of the role {role}; every message needs a text")
     return [{"role": message["role"], "content": message["content"]} for message in value]

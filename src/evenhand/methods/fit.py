@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 def model_skeleton(base: BaseModel, classes: int | None) -> PreTrainedModel:
     """Return a classifier over the base, or a language model if `classes` is None, on the meta device without weights.
 
-    Raises InputError: the base is no language model.
+    Raises InputError: the base is no language model, or transformers has no classifier over it.
     """
-    return (
-        language.language_model_skeleton(base)
-        if classes is None
-        else classifier_parts.classifier_skeleton(base.folder, base.modality, classes, base.contents.fresh)
-    )
+    if classes is None:
+        return language.language_model_skeleton(base)
+    if not classifier_parts.has_classifier(base.model_type, base.modality):
+        raise InputError(
+            f'{base.name}: transformers has no {base.modality} classifier for the model type "{base.model_type}", '
+            "which classification needs; choose another model, or a task in which a language model writes, such as sft"
+        )
+    return classifier_parts.classifier_skeleton(base.folder, base.modality, classes, base.contents.fresh)
 
 
 def check_methods(base: BaseModel, classes: int | None, methods: Mapping[str, Method], where: str = "") -> None:

@@ -34,6 +34,18 @@ class CheckpointContents:
     head: int | None = None
 
 
+def has_classifier(model_type: object, modality: Modality) -> bool:
+    """Return whether transformers has a classifier of texts or images for a model type."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as IMAGES,
+    )
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as TEXTS,
+    )
+
+    return model_type in (TEXTS if modality == "text" else IMAGES)
+
+
 def classifier_skeleton(folder: Path, modality: Modality, classes: int, fresh: Sequence[str] = ()) -> PreTrainedModel:
     """Return a classifier over a base on the meta device, with names and shapes but no weights.
 
@@ -73,11 +85,14 @@ def model_from_config(folder: Path, auto: Any, **values: Any) -> PreTrainedModel
         raise InputError(f"{folder / 'config.json'} describes no model ({type(error).__name__}: {reason})") from None
 
 
-def checkpoint_contents(folder: Path, modality: Modality, weights: Sequence[Path]) -> CheckpointContents:
+def checkpoint_contents(
+    folder: Path, model_type: object, modality: Modality, weights: Sequence[Path]
+) -> CheckpointContents:
     """Return which parts of a classifier a checkpoint contains, from the names in its files.
 
     Args:
         folder: a folder with a `config.json`.
+        model_type: that of the `config.json`; without a classifier of transformers, nothing is said to be contained.
         modality: type of the base's inputs.
         weights: its safetensors files, and their index if there is one.
 
@@ -96,6 +111,8 @@ def checkpoint_contents(folder: Path, modality: Modality, weights: Sequence[Path
                 f"{path} is not a complete safetensors file ({first_line(error)}); delete it and download or copy it "
                 "again"
             ) from None
+    if not has_classifier(model_type, modality):
+        return CheckpointContents()
     model = classifier_skeleton(folder, modality, 2)
     prefix = model.base_model_prefix
     ends = {name.removeprefix(f"{prefix}.") for name in shapes}

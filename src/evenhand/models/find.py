@@ -16,7 +16,7 @@ from typing import Any
 
 from evenhand.data.dataset import Modality
 from evenhand.errors import InputError, did_you_mean
-from evenhand.models.classifier_parts import CheckpointContents, checkpoint_contents
+from evenhand.models.classifier_parts import CheckpointContents, checkpoint_contents, has_classifier
 from evenhand.models.gguf import SUFFIX, dequantised_folder
 from evenhand.models.hub import INDEX, READS_IMAGES, READS_TEXT, WEIGHTS, download
 
@@ -86,7 +86,7 @@ def find_model(model: str) -> BaseModel:
 
     Raises:
         InputError: there is no such model, it is gated, the hub cannot be reached, the folder has no configuration or
-            no safetensors weights, or the architecture classifies neither texts nor images.
+            no safetensors weights, or the architecture neither continues a text nor classifies texts or images.
     """
     gguf = _gguf_file(model)
     content = None if gguf is None else _content_of(gguf)
@@ -102,7 +102,7 @@ def find_model(model: str) -> BaseModel:
         model_type=str(model_type),
         modality=modality,
         commit=commit,
-        contents=_contents(folder, modality, tuple(weights), fingerprint),
+        contents=_contents(folder, model_type, modality, tuple(weights), fingerprint),
     )
     if base.contents.fresh:
         # A plan has no report that could show it.
@@ -207,21 +207,20 @@ def _weights(folder: Path, model: str, commit: str | None) -> list[Path]:
 
 
 def _modality(model_type: object, folder: Path, model: str) -> Modality:
-    """Return whether the architecture classifies texts or images; raise InputError if neither."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as IMAGES,
-    )
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as TEXTS,
-    )
+    """Return whether the architecture reads texts or images; raise InputError if neither."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as LANGUAGE_MODELS
 
-    if model_type in TEXTS and (model_type not in IMAGES or matching_files(folder, READS_TEXT)):
+    image = has_classifier(model_type, "image")
+    if has_classifier(model_type, "text") and (not image or matching_files(folder, READS_TEXT)):
         return "text"
-    if model_type in IMAGES:
+    if image:
         return "image"
+    # Some language models have no classifier; a task that needs one refuses them, see `classifier_parts`.
+    if model_type in LANGUAGE_MODELS:
+        return "text"
     raise InputError(
-        f'{model}: transformers has no text or image classifier for the model type "{model_type}" of its config.json '
-        "(code from the hub is never run)"
+        f"{model}: transformers has no text or image classifier, and no language model, for the model type "
+        f'"{model_type}" of its config.json (code from the hub is never run)'
     )
 
 
@@ -248,9 +247,11 @@ def _content(path: Path, size: int, changed: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _contents(folder: Path, modality: Modality, weights: tuple[Path, ...], fingerprint: str) -> CheckpointContents:
+def _contents(
+    folder: Path, model_type: str, modality: Modality, weights: tuple[Path, ...], fingerprint: str
+) -> CheckpointContents:
     """Return the checkpoint's contents; the fingerprint is a cache key, so that changed files are read again."""
-    return checkpoint_contents(folder, modality, weights)
+    return checkpoint_contents(folder, model_type, modality, weights)
 
 
 @cache

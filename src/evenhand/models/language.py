@@ -54,16 +54,19 @@ def language_model_skeleton(base: BaseModel) -> PreTrainedModel:
     Raises:
         InputError: transformers has no language model of this architecture, or the configuration describes none.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
 
-    # Encoders are listed, too, with a mask and a new output layer, but they have not learned to continue a text.
-    if base.model_type not in KNOWN or base.model_type in ENCODERS:
-        raise InputError(
-            f"{base.name}: a {base.model_type} cannot continue a text, which this task needs; choose a decoder "
-            "such as a Llama, a Mistral or a GPT-2"
-        )
-    return model_from_config(base.folder, AutoModelForCausalLM)
+    # Encoders are listed, too, with a mask and a new output layer, and translators without their encoder, but they have
+    # not learned to continue a text.
+    if base.model_type in KNOWN and base.model_type not in ENCODERS:
+        skeleton = model_from_config(base.folder, AutoModelForCausalLM)
+        if not AutoConfig.from_pretrained(base.folder, trust_remote_code=False).is_encoder_decoder:
+            return skeleton
+    raise InputError(
+        f"{base.name}: a {base.model_type} cannot continue a text, which this task needs; choose a decoder such as a "
+        "Llama, a Mistral or a GPT-2"
+    )
 
 
 ENCODERS = frozenset(

@@ -225,7 +225,7 @@ class LoadedSetting:
         task = spec.task["name"] + (f"/{spec.task['target']}" if spec.task.get("target") else "")
         noted = [f"{name}: {note}" for name, other in self.others.items() for note in other.dataset.notes]
         noted += [*self.compared_notes, *(self.benchmarks.notes if self.benchmarks else ())]
-        noted += generation_notes(self.generations)
+        noted += [*generation_notes(self.generations), *self._cut_notes, *self._template_notes()]
         return SettingDesign(
             references=spec.reference,
             methods=tuple(spec.methods),
@@ -244,6 +244,27 @@ class LoadedSetting:
             probed=None if spec.probing is None else spec.probing.audited(self.base, self.kind),
             notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *noted, *self._membership_notes()),
         )
+
+    def _template_notes(self) -> list[str]:
+        """Return a note on the date that the chat template writes."""
+        if not isinstance(self.dataset, Conversations) or self.template is None:
+            return []
+        from evenhand.tasks.sft import template_notes
+
+        return list(template_notes(self.base, self.template))
+
+    @cached_property
+    def _cut_notes(self) -> tuple[str, ...]:
+        """A note on the texts that are too long for `prompts:`, at the first seed."""
+        if not self.prompts or not self.samples or self.stated:
+            return ()
+        from evenhand.tasks.reviews import cut_notes
+
+        first = next(iter(self.samples.values()))
+        asked = [dataset.inputs for dataset in first.evaluations.values()] if self.kind == "reviews" else []
+        asked += [] if first.questioning is None else [first.questioning.texts.inputs]
+        methods = [self.spec.method(name) for name in self.spec.methods]
+        return tuple(cut_notes(self.base, methods, self.prompts, [text for texts in asked for text in texts]))
 
     def _membership_notes(self) -> list[str]:
         """Return a note on what an attack on language models reads, and whom it counts as everyone."""

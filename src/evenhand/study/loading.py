@@ -149,6 +149,12 @@ def _loaded_setting(
         try:
             trained = [(setting.method(name), setting.training(name).max_length) for name in setting.methods]
             check(base, loaded.dataset, trained, 1 if setting.membership is None else LEAST_TOKENS)
+            for other, tested in others.items():
+                assert isinstance(tested.dataset, Conversations)
+                try:
+                    check(base, tested.dataset, trained)
+                except InputError as error:
+                    raise InputError(f"the test set {other}: {error}") from None
         except InputError as error:
             raise InputError(f"{error}" if name == MAIN else f"settings.{name}: {error}") from None
     if generations is not None and not is_stated(base):

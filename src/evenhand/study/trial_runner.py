@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.atomic_files import write_text
-from evenhand.errors import ShortageError, TrainingError
+from evenhand.errors import InputError, ShortageError, TrainingError
 from evenhand.study.environment import training_environment
 from evenhand.study.expansion import Trial
 from evenhand.study.memory_retries import why_not_smaller, with_smaller_passes
@@ -237,8 +237,11 @@ def _train_pack_or_fail(
     yield from train_in_all_processes(pack[0].kind, jobs, progress, store.features)
 
 
-def _job(trial: Trial, folder: Path, store: Store) -> Job:
-    """Return the job of a trial, with all that follows its training: benchmarks, probes, prompts, texts and scores."""
+def _job(trial: Trial, folder: Path, store: Store, unscored: list[InputError]) -> Job:
+    """Return the job of a trial, with all that follows its training: benchmarks, probes, prompts, texts and scores.
+
+    The error of a scorer of continuations is added to `unscored`, so that the trial is completed before it is raised.
+    """
     work = work_of(trial, store)
 
     def afterwards(model: nn.Module) -> None:
@@ -248,7 +251,10 @@ def _job(trial: Trial, folder: Path, store: Store) -> Job:
         write_probes(work, model, folder)
         write_options(work, model, folder)
         write_tokens(work, model, folder)
-        write_generations(work, model, folder)
+        try:
+            write_generations(work, model, folder)
+        except InputError as error:
+            unscored.append(error)
 
     return Job(work, folder, trial.evaluations, trial.keep, afterwards)
 
@@ -262,8 +268,9 @@ def _train(
     with ExitStack() as unfinished:
         # A folder gets its final name as soon as its trial is done; on an error, unfinished folders vanish.
         folders = [unfinished.enter_context(ExitStack()) for _ in pack]
+        unscored: list[InputError] = []
         jobs = [
-            _job(trial, folder.enter_context(store.writing(trial.hash)), store)
+            _job(trial, folder.enter_context(store.writing(trial.hash)), store, unscored)
             for trial, folder in zip(pack, folders, strict=True)
         ]
         try:
@@ -282,6 +289,11 @@ def _train(
                     outcome_of_trial = TrialOutcome("trained", again, outcome.seconds)
                 write_text(job.folder / "trial.json", json.dumps(kept, indent=1))
                 folder.close()
+                if unscored:
+                    raise InputError(
+                        f"{unscored[0]}; the trial {trial.label} is trained and kept with what it wrote, so a run with "
+                        "a corrected scorer does not train it again"
+                    ) from unscored[0].__cause__
                 yield trial, outcome_of_trial
         except SafetensorError as error:
             # Its error on a full disk is not an OSError, the only kind that the command line explains.

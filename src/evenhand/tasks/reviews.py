@@ -24,12 +24,16 @@ from evenhand.tasks.language import Ask, ask_kept, kept_model, longest_text, roo
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all
 
-__all__ = ["encode", "kept_model", "predict", "timing_sample", "train_together"]
+__all__ = ["cut_notes", "encode", "kept_model", "predict", "timing_sample", "train_together"]
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from evenhand.methods.method import Method
+    from evenhand.models.find import BaseModel
+    from evenhand.tasks.prompts.prompt import ReviewPrompt
 
 LITTLE = 12
 """Number of reviews that `evenhand plan` times."""
@@ -91,6 +95,32 @@ def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Datase
     positions = (np.arange(count) + 0.5) * len(tested) / count
     alone = replace(work, content_free=())  # so that the time is that of typical reviews
     return count, partial(answers, alone, {"test": tested.take(np.argsort(-lengths)[positions.astype(np.int64)])})
+
+
+def cut_notes(
+    base: BaseModel, methods: Sequence[Method], prompts: Sequence[ReviewPrompt], texts: Sequence[str]
+) -> Iterator[str]:
+    """Yield a note on how many texts are too long for the prompts, if any are; nothing is read but the tokenizer.
+
+    Args:
+        base: the base model.
+        methods: of the study; virtual tokens leave less room for a text.
+        prompts, texts: that are asked, and that they are about.
+    """
+    from evenhand.models.load import shared_tokenizer
+    from evenhand.tasks.prompts.encoding import PromptEncoder, prompt_groups
+
+    tokenizer = shared_tokenizer(base)
+    rooms = {room_for_text(base, method, tokenizer) for method in methods}
+    if not rooms or not prompts:
+        return
+    encoder, groups = PromptEncoder(tokenizer, min(rooms)), prompt_groups(prompts)
+    if cut := sum(any(encoder.too_long(group, text) for group in groups) for text in texts):
+        where = "" if len(rooms) == 1 else " beside the most virtual tokens of a method"
+        yield (
+            f"{cut:,} of {len(texts):,} texts that the prompts are about are too long for the model{where}, which was "
+            "shown their beginning"
+        )
 
 
 def answers(

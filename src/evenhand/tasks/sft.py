@@ -2,7 +2,7 @@
 
 The loss of a batch is the mean over the tokens of its responses, as in supervised fine-tuning with TRL. Each held-out
 pair gets two values: `response_loss`, the mean loss over the tokens of its response, and `exact_match`, 1 if greedy
-decoding would write the response, token by token, up to its end.
+decoding would write the response, token by token, up to its end (the first token that ends a text or a turn).
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ from evenhand.tasks.language import Ask, ask_kept, kept_model, longest_text, roo
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all
 
-__all__ = ["check", "encode", "kept_model", "predict", "template_of", "timing_sample", "train_together"]
+__all__ = [
+    "check",
+    "encode",
+    "kept_model",
+    "predict",
+    "template_notes",
+    "template_of",
+    "timing_sample",
+    "train_together",
+]
 
 if TYPE_CHECKING:
     import torch
@@ -114,11 +123,29 @@ def check(
 
 
 def template_of(base: BaseModel, conversations: Conversations) -> str:
-    """Return the template that conversations are written with, which is part of a trial's identity."""
-    from evenhand.models.load import shared_tokenizer
+    """Return the template that conversations are written with, which is part of a trial's identity.
 
+    A date that it writes belongs to it.
+    """
+    from evenhand.models.load import shared_tokenizer
+    from evenhand.training.conversations import TODAY, writes_date
+
+    if conversations.template != "chat":
+        return conversations.template
     chat: Any = shared_tokenizer(base)
-    return conversations.template if conversations.template != "chat" else str(chat.chat_template)
+    template = str(chat.chat_template)
+    return f"{template}\n{TODAY:%Y-%m-%d}" if writes_date(template) else template
+
+
+def template_notes(base: BaseModel, template: str) -> Iterator[str]:
+    """Yield a note on the date that a template from `template_of` writes, if it writes one."""
+    from evenhand.training.conversations import TODAY, writes_date
+
+    if writes_date(template):
+        yield (
+            f"The chat template of {base.name} writes today's date into every conversation; here it is always "
+            f"{TODAY:%d %b %Y}, so that trials do not depend on the day"
+        )
 
 
 def predict(
@@ -155,17 +182,17 @@ def _values(
     share_out: ShareOut = answer_all,
 ) -> pl.DataFrame:
     """Return the rows of the table `values` for the held-out pairs of every split."""
-    from evenhand.training.language import response_scores
+    from evenhand.training.language import response_scores, text_ends
     from evenhand.training.loop import reproducible
 
-    end: Any = tokenizer.eos_token_id
+    ends = text_ends(model, tokenizer)
     frames = []
     for split, dataset in evaluations.items():
         inputs = encode(work, tokenizer, dataset)
 
         def scores_of(rows: Sequence[int], inputs: Any = inputs) -> np.ndarray:
             """Return the loss and the match of some pairs, [n, 2]."""
-            return response_scores(model, inputs, np.asarray(rows, dtype=np.int64), where, end)
+            return response_scores(model, inputs, np.asarray(rows, dtype=np.int64), where, ends)
 
         with reproducible(where):
             scores = share_out(scores_of, list(range(len(dataset))), weave=_woven)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +16,11 @@ from evenhand.training.language import PromptedTexts, common_prefix_length, enco
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+TODAY = datetime(2024, 7, 26)
+"""The date that chat templates write where they would write today's: the one that those of Llama 3 write by default."""
+
+_FIXING = RLock()
 
 
 def encode_conversations(
@@ -103,8 +111,7 @@ def _check_roles(tokenizer: PreTrainedTokenizerBase) -> None:
     prompt = {"role": "user", "content": "a"}
     try:
         answered, repeated = (
-            chat.apply_chat_template([prompt, {"role": role, "content": "b"}], tokenize=False)
-            for role in ("assistant", "user")
+            templated(chat, [prompt, {"role": role, "content": "b"}]) for role in ("assistant", "user")
         )
     except Exception:  # a template that refuses two messages of a user tells roles apart
         return
@@ -113,6 +120,49 @@ def _check_roles(tokenizer: PreTrainedTokenizerBase) -> None:
             "the tokenizer's chat template does not tell roles apart, so a model could not know who speaks; set "
             "task.template: plain, or choose a chat model"
         )
+
+
+def writes_date(template: str) -> bool:
+    """Return whether a chat template asks for today's date, for which `templated` says `TODAY`."""
+    return "strftime_now" in template
+
+
+def templated(chat: Any, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
+    """Return what a tokenizer's chat template makes of messages, as if today were `TODAY`.
+
+    Some templates write today's date into every conversation, so that models would learn another text each day.
+    """
+    with _fixed_today():
+        return str(
+            chat.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                date_string=TODAY.strftime("%d %b %Y"),
+            )
+        )
+
+
+class _FixedToday(datetime):
+    """Class `datetime` whose `now` is always `TODAY`."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> _FixedToday:
+        """Return `TODAY`."""
+        return cls(TODAY.year, TODAY.month, TODAY.day, tzinfo=tz)
+
+
+@contextmanager
+def _fixed_today() -> Iterator[None]:
+    """Context manager in which the `strftime_now` of chat templates, which transformers gives them, says `TODAY`."""
+    from transformers.utils import chat_template_utils
+
+    with _FIXING:
+        before, chat_template_utils.datetime = chat_template_utils.datetime, _FixedToday
+        try:
+            yield
+        finally:
+            chat_template_utils.datetime = before
 
 
 def _rendered(
@@ -124,9 +174,8 @@ def _rendered(
         return prompt, f"{prompt}{response}{tokenizer.eos_token or ''}"
     chat: Any = tokenizer
     try:
-        prompt = str(chat.apply_chat_template(before, tokenize=False, add_generation_prompt=True))
-        answered = [*before, {"role": "assistant", "content": response}]
-        whole = str(chat.apply_chat_template(answered, tokenize=False))
+        prompt = templated(chat, before, add_generation_prompt=True)
+        whole = templated(chat, [*before, {"role": "assistant", "content": response}])
     # Any exception: a template is a program of the model's makers, and some refuse roles or orders of them.
     except Exception as error:
         raise InputError(f"the tokenizer's chat template refuses a conversation: {first_line(error)}") from None

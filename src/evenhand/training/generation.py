@@ -10,6 +10,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from evenhand.training.batches import longest_first_batches
+from evenhand.training.language import text_ends
 from evenhand.training.pack import PREDICT_BATCH
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def generate_continuations(
     size: int = PREDICT_BATCH,
     room: int | None = None,
 ) -> list[str]:
-    """Return what a model writes after each prompt, up to the end of the text.
+    """Return what a model writes after each prompt, up to the end of the text or of its turn.
 
     Args:
         model, tokenizer, prompts, device, most, size, room: see `_generated`.
@@ -152,6 +153,7 @@ def _generated(
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
     padding: Any = tokenizer.pad_token_id
     room = tokenizer.model_max_length if room is None else room
+    ends = text_ends(model, tokenizer)
     for rows in longest_first_batches(len(prompts), lengths, size):
         longest = int(lengths[rows].max())
         ids = np.full((len(rows), longest), padding, dtype=np.int64)
@@ -163,7 +165,7 @@ def _generated(
             attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
             max_new_tokens=min(most, room - longest),
             pad_token_id=padding,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=ends or None,
             **options(rows),
         )
         yield from zip(rows.tolist(), generated[:, longest:].tolist(), strict=True)

@@ -148,6 +148,16 @@ def with_ends(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[
     return tokens if tokenizer.eos_token is None else [single_end(ids, tokenizer.eos_token_id) for ids in tokens]
 
 
+def text_ends(model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the tokens that end what a model writes, sorted: the tokenizer's end of text, and those of the checkpoint.
+
+    A chat model's checkpoint names the token that ends a turn, where it is not the tokenizer's end of text, too.
+    """
+    of_checkpoint: Any = model.generation_config.eos_token_id
+    named = of_checkpoint if isinstance(of_checkpoint, list | tuple) else [of_checkpoint]
+    return sorted({int(end) for end in (tokenizer.eos_token_id, *named) if end is not None})
+
+
 def single_end(ids: np.ndarray, end: Any) -> np.ndarray:
     """Drop the second end-of-text token, for tokenizers that already end every text with one."""
     return ids[:-1] if ids[-2:].tolist() == [end, end] else ids
@@ -291,7 +301,7 @@ def response_scores(
     inputs: PromptedTexts,
     rows: np.ndarray,
     device: torch.device,
-    end: int | None,
+    ends: Sequence[int],
     size: int = PREDICT_BATCH,
 ) -> np.ndarray:
     """Return the mean loss of each target, and whether greedy decoding would write it, float64 [len(rows), 2].
@@ -303,11 +313,11 @@ def response_scores(
         module: a language model.
         inputs, rows: texts, and the positions of those to score.
         device: where the model is.
-        end: the end-of-text token; what a chat template writes behind the first one need not be written.
+        ends: from `text_ends`; what a chat template writes behind the first one in a target need not be written.
         size: texts in a forward pass.
     """
     module.eval()
-    scores = np.empty((len(rows), 2))
+    scores, stops = np.empty((len(rows), 2)), torch.tensor(list(ends), dtype=torch.int64, device=device)
     for places in longest_first_batches(len(rows), inputs.lengths[rows], size):
         chosen = rows[places]
         batch = inputs.batch(chosen, device)
@@ -318,8 +328,8 @@ def response_scores(
         losses[is_target] = nn.functional.cross_entropy(logits, following[is_target], reduction="none")
         wrong = torch.zeros(is_target.shape, dtype=torch.bool, device=device)
         wrong[is_target] = logits.argmax(-1) != following[is_target]
-        ends = is_target & (following == (-1 if end is None else end))
-        wrong &= ends.cumsum(1) - ends.long() == 0  # no end before
+        stopped = is_target & torch.isin(following, stops)
+        wrong &= stopped.cumsum(1) - stopped.long() == 0  # no end before
         scores[places, 0] = mean_losses(-losses, is_target).double().cpu().numpy()
         scores[places, 1] = (~wrong.any(1)).double().cpu().numpy()
     return scores

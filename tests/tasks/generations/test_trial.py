@@ -12,6 +12,7 @@ import pytest
 
 from evenhand import records
 from evenhand.data.dataset import TrainingExamples
+from evenhand.errors import InputError
 from evenhand.methods import parse_method
 from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
@@ -19,7 +20,7 @@ from evenhand.tasks.generations import scorers
 from evenhand.tasks.generations.generations import Generations
 from evenhand.tasks.generations.prompt_sets import PromptSet, prompt_examples
 from evenhand.tasks.generations.scorers import FunctionScorer
-from evenhand.tasks.generations.trial import TEXTS, beside_scores, write_generations
+from evenhand.tasks.generations.trial import TEXTS, UNSCORED, beside_scores, write_generations
 from evenhand.tasks.work import Work
 from evenhand.training.recipe import TrainSpec
 
@@ -101,6 +102,15 @@ def test_kept_texts_are_scored_without_the_model(model, calls, tmp_path):
     assert calls[1][2] == calls[0][2]
     assert values(tmp_path)["name"].unique().to_list() == ["chars"]  # a scorer that was dropped leaves no rows
     assert not write_generations(work(replace(more, new_tokens=3)), None, tmp_path)
+
+
+def test_what_a_scorer_fails_on_is_kept_until_it_is_scored(model, calls, tmp_path):
+    narrow = replace(GENERATIONS, scorers=(FunctionScorer("length", "words", (0, 0)),))
+    with pytest.raises(InputError, match="outside of its range 0 to 0"):
+        write_generations(work(narrow), model, tmp_path)
+    assert write_generations(work(GENERATIONS), None, tmp_path), "without the model"
+    ((_, _, first), (_, _, second)) = calls
+    assert first == second and len(values(tmp_path)) == 4 and not (tmp_path / UNSCORED).exists()
 
 
 def test_other_prompts_or_decoding_replace_the_scores(model, calls, tmp_path):

@@ -32,6 +32,8 @@ VALUES = "values"
 """The table of scores; that of a trial of pairs holds its own values, too."""
 TEXTS = "continuations.parquet"
 """The file of continuations, with the columns of the table `responses`; no report reads it."""
+UNSCORED = "continuations-unscored.parquet"
+"""The file of continuations on which a scorer failed; it is removed once they are scored."""
 
 _KEY = "split:"
 
@@ -70,7 +72,8 @@ def write_generations(work: Work, model: nn.Module | None, folder: Path) -> bool
         Whether all scores are there; False if continuations are missing and there is no model.
 
     Raises:
-        InputError: a scorer returned something else than a number in its range for each continuation.
+        InputError: a scorer returned something else than a number in its range for each continuation. The continuations
+            stay in the folder until they are scored.
     """
     wanted = work.generations
     if wanted is None:
@@ -84,20 +87,25 @@ def write_generations(work: Work, model: nn.Module | None, folder: Path) -> bool
     }
     if not missing:
         return True
-    texts = _kept_texts(folder, wanted)
+    texts = _kept_texts(folder / UNSCORED, wanted) | _kept_texts(folder / TEXTS, wanted)
     unwritten = [split for split in missing if split not in texts]
     if unwritten and model is None:
         return False
     if unwritten and model is not None:
         texts |= continuations(work, wanted, model, {split: wanted.splits[split] for split in unwritten})
         if wanted.keep_texts:
-            _keep_texts(folder, work.trial, wanted, texts)
-    rows = scores(wanted, texts, missing).with_columns(trial=pl.lit(work.trial))
+            _keep_texts(folder / TEXTS, work.trial, wanted, texts)
+    try:
+        rows = scores(wanted, texts, missing).with_columns(trial=pl.lit(work.trial))
+    except InputError:
+        _keep_texts(folder / UNSCORED, work.trial, wanted, texts)
+        raise
     new = {place(split, scorer) for split, scorers in missing.items() for scorer in scorers}
     valid = {name for name in wanted.keys if name not in new}
     own = pl.concat_str("split", pl.lit("/"), "name").is_in(sorted(valid)) | ~_of_generations()
     kept = {name: key for name, key in known.items() if name in valid or not name.startswith(f"{SPLIT}/")}
     _write(path, rows, own, {**kept, **{name: wanted.keys[name] for name in new}})
+    (folder / UNSCORED).unlink(missing_ok=True)
     return True
 
 
@@ -214,9 +222,8 @@ def _write(path: Path, rows: pl.DataFrame, own: pl.Expr, keys: Mapping[str, str]
     records.write(pl.concat(frames), path, VALUES, _metadata(keys))
 
 
-def _kept_texts(folder: Path, wanted: Generations) -> dict[str, list[str]]:
+def _kept_texts(path: Path, wanted: Generations) -> dict[str, list[str]]:
     """Return the continuations that an earlier run kept and the study still asks for, by split."""
-    path = folder / TEXTS
     keys = _keys(path)
     splits = [split for split, key in wanted.text_keys.items() if keys.get(split) == key]
     if not splits:
@@ -225,8 +232,8 @@ def _kept_texts(folder: Path, wanted: Generations) -> dict[str, list[str]]:
     return {split: kept.filter(split=split)["text"].to_list() for split in splits}
 
 
-def _keep_texts(folder: Path, trial: str, wanted: Generations, texts: Mapping[str, Sequence[str]]) -> None:
-    """Write the continuations of all splits into the trial's folder."""
+def _keep_texts(path: Path, trial: str, wanted: Generations, texts: Mapping[str, Sequence[str]]) -> None:
+    """Write the continuations of all splits into a file of the trial's folder."""
     frames = [
         pl.DataFrame(
             {
@@ -240,4 +247,4 @@ def _keep_texts(folder: Path, trial: str, wanted: Generations, texts: Mapping[st
         for split, written in texts.items()
     ]
     keys = {split: wanted.text_keys[split] for split in texts}
-    records.write(pl.concat(frames), folder / TEXTS, "responses", _metadata(keys))
+    records.write(pl.concat(frames), path, "responses", _metadata(keys))

@@ -96,6 +96,14 @@ class PromptEncoder:
             items.append(self._item(number, prompts, encoded, cut))
         return items
 
+    def too_long(self, prompts: Sequence[tuple[int, ReviewPrompt]], review: str) -> bool:
+        """Return whether a review is cut for these prompts, which all have the same beginning."""
+        texts = _texts(prompts, review)
+        # A token is a byte at least, before a tokenizer's normalisation, which lengthens few texts, and none so much.
+        if 2 * max(len(text.encode()) for text in texts) + len(self._before) <= self.limit:
+            return False
+        return max(map(len, self._encode(texts))) > self.limit
+
     def _item(
         self, review: int, prompts: Sequence[tuple[int, ReviewPrompt]], encoded: Sequence[Tokens], cut: bool
     ) -> SharedPrefix:
