@@ -114,14 +114,14 @@ def _dequantise(file: Path, folder: Path, model: str, header: Header) -> None:
 
     try:
         with quiet(), torch.random.fork_rng():
-            read: Any
-            read, loading = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 file.parent,
                 gguf_file=file.name,
                 dtype=torch.float32,
                 trust_remote_code=False,
                 output_loading_info=True,
             )
+            read, loading = loaded
             tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
     # Any exception: an architecture that transformers does not know fails in many ways.
     except Exception as error:

@@ -157,12 +157,13 @@ def _fixed_today() -> Iterator[None]:
     """Context manager in which the `strftime_now` of chat templates, which transformers gives them, says `TODAY`."""
     from transformers.utils import chat_template_utils
 
+    module: Any = chat_template_utils
     with _FIXING:
-        before, chat_template_utils.datetime = chat_template_utils.datetime, _FixedToday
+        before, module.datetime = module.datetime, _FixedToday
         try:
             yield
         finally:
-            chat_template_utils.datetime = before
+            module.datetime = before
 
 
 def _rendered(

@@ -155,7 +155,8 @@ def text_ends(model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """
     of_checkpoint: Any = model.generation_config.eos_token_id
     named = of_checkpoint if isinstance(of_checkpoint, list | tuple) else [of_checkpoint]
-    return sorted({int(end) for end in (tokenizer.eos_token_id, *named) if end is not None})
+    ends: list[Any] = [tokenizer.eos_token_id, *named]
+    return sorted({int(end) for end in ends if end is not None})
 
 
 def single_end(ids: np.ndarray, end: Any) -> np.ndarray:
