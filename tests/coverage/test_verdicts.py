@@ -40,6 +40,9 @@ def test_a_harm_of_the_size_of_the_margin_is_rarely_cleared(vary):
         assert max(found.values()) <= most(100)
 
 
+RANGES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
+CLEARED = 0.2
+"""How often a harm of the size of the margin may be cleared by a range over groups, of which no coverage is promised."""
 MEASURES = ("accuracy", "accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
 
 
@@ -61,4 +64,5 @@ def test_harms_of_the_size_of_the_margin_in_every_measure(vary, harm, repetition
     n = repetitions(300)
     world = World(vary=vary, test=400, harm=harm)
     found = false_claims(world, (*MEASURES, "calibration_error_squared"), n, seed=1)
-    assert max(found.values()) <= most(n), found
+    assert max(share for name, share in found.items() if name not in RANGES) <= most(n), found
+    assert max(found[name] for name in RANGES if name in found) <= bounds.most(CLEARED, n, 0.006), found
