@@ -42,7 +42,7 @@ def test_a_harm_of_the_size_of_the_margin_is_rarely_cleared(vary):
 
 RANGES = ("accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
 CLEARED = 0.2
-"""How often a harm of the size of the margin may be cleared by a range over groups, of which no coverage is promised."""
+"""How often a range over groups may clear a harm of the size of the margin: no coverage is promised of ranges."""
 MEASURES = ("accuracy", "accuracy_difference", "demographic_parity_difference", "equalized_odds_difference")
 
 

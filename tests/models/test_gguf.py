@@ -197,15 +197,14 @@ def test_a_classifier_and_a_study_start_from_a_gguf_file(tmp_path):
         ),
         (
             lambda path: written(path, without="blk.1."),
-            "model.gguf lacks 9 of the model's weights, such as model.layers.1.input_layernorm.weight: it is "
-            "incomplete, or one file of a split model",
+            "lacks 9 of the model's weights",
         ),
         (
             lambda path: written(path, without="blk.1.", more=lambda writer: writer.add_uint16("split.count", 2)),
             "it is one of the 2 files of a split model; merge them",
         ),
         (lambda path: written(path, more=llama_3_positions), "rotary positions by the tensor rope_freqs.weight"),
-        (lambda path: written(path, more=yarn_positions), "by the method yarn (rope.scaling.type)"),
+        (lambda path: written(path, more=yarn_positions), "by the method yarn"),
         (lambda path: path.write_bytes(b"not a model"), "is no complete GGUF file"),
         (lambda path: None, "there is no GGUF file"),
     ],

@@ -59,7 +59,7 @@ def test_the_loss_of_a_batch_of_blocks_is_that_of_transformers(name):
     ids = torch.from_numpy(np.stack(found.tokens))
     with torch.inference_mode():
         oracle = model(input_ids=ids, labels=ids).loss
-    assert float(example_losses(model, found, CPU).mean()) == pytest.approx(float(oracle), abs=1e-6)
+    assert float(example_losses(model, found, CPU).mean()) == pytest.approx(float(oracle), abs=1e-5)
 
 
 def test_a_trial_steps_through_blocks_and_not_through_reviews():

@@ -81,7 +81,7 @@ def test_missing_values_are_left_out_counted_and_named_by_group(missing):
     [
         (None, {"value": "toxcity"}, 'no column "toxcity".*did you mean "toxicity"'),
         (None, {"value": ["toxicity", "toxicity"]}, 'the column "toxicity" is named twice'),
-        (with_value(3, "high"), {"value": "sex"}, 'says "f" in row 0; numbers are needed'),
+        (with_value(3, "high"), {"value": "sex"}, 'the column "sex" .value. is named as group too'),
         (with_value(3, math.inf), {"value": "toxicity"}, "is inf in row 3; finite numbers are needed"),
         (table(toxicity=[None] * N), {"value": "toxicity"}, "is empty in every row"),
         (with_value(3, 1e200), {"value": "toxicity"}, "numbers of the size of 1e[+]200.*choose another unit"),
