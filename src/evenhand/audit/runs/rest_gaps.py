@@ -107,15 +107,12 @@ class RestGapChanges:
 
     def intervals(self, index: int) -> GapIntervals:
         """The intervals beside one gap change."""
-        return GapIntervals(
-            self.total.interval(index, 2),
-            self.of_method.interval(index),
-            self.of_reference.interval(index),
-            *(
-                Wider(FewRuns(side.at(index)), RateChange(side.at(index), (moved.at(index),)))
-                for side, moved in zip((self.change.two.inside, self.change.apart), self.gains, strict=True)
-            ),
+        inside, outside = (
+            Wider(FewRuns(side.at(index)), RateChange(side.at(index), (moved.at(index),)))
+            for side, moved in zip((self.change.two.inside, self.change.apart), self.gains, strict=True)
         )
+        gaps = self.of_method.interval(index), self.of_reference.interval(index)
+        return GapIntervals(self.total.interval(index, 2), *gaps, inside, outside)
 
 
 @dataclass(eq=False)
