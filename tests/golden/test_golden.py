@@ -20,10 +20,9 @@ from golden.golden_records import CASES
 
 FREEZE = Path(freeze.__file__)
 
+
 # What is frozen went stale twice while only the longer suite looked at all of it.
-pytestmark = pytest.mark.always
-
-
+@pytest.mark.always
 @pytest.mark.parametrize("case", CASES)
 def test_the_audit_computes_what_was_frozen(case):
     found = [
@@ -69,6 +68,7 @@ def test_an_audit_is_the_same_on_a_processor_without_wide_vectors(case, tmp_path
         assert list(differences(name, there, here[name])) == [], name
 
 
+@pytest.mark.always
 def test_a_folder_that_another_machine_saved_is_verified():
     """Its files are those that were saved there, and its tables are computed here again; see tiny.yaml."""
     found = verify(FREEZE.parent / "study")
