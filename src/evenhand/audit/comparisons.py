@@ -335,7 +335,7 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
 
 
 def _whole_without_rounding(whole: TwoWay, tolerance: float) -> TwoWay:
-    """The estimate and its variance, each 0 where it is of the size of rounding: the one place that decides this."""
+    """The estimate and its variance, each 0 where it is of the size of rounding."""
     if 0 < whole.variance <= tolerance**2:
         whole = replace(whole, variance=0.0, v_seed=0.0, v_example=0.0, v_both=0.0)
     if 0 < abs(whole.estimate) <= tolerance:
