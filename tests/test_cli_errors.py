@@ -49,6 +49,27 @@ def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(evenhand, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("demo", "--out", ""),
+        ("run", "demo", "--data", ""),
+        ("audit", "", "--label", "y"),
+        ("check", ""),
+        ("report", ""),
+        ("verify", ""),
+        ("compare", "a", ""),
+        ("view", ""),
+    ],
+)
+def test_an_empty_path_as_of_an_unset_variable_is_refused(evenhand, tmp_path, monkeypatch, command):
+    """Path("") is the working folder, which a gate must not judge in silence."""
+    monkeypatch.chdir(tmp_path)
+    done = evenhand(*command)
+    assert done.returncode == 2 and "the path is empty; name a file or a folder" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_one_margin_for_each_measure(evenhand, tmp_path):
     asked = ("--label", "y", "--prediction", "h", "--group", "g", "--margin", "accuracy=.1", "--margin", "accuracy=.2")
     (tmp_path / "table.csv").write_text("g,y,h\na,1,1\n")

@@ -25,6 +25,7 @@ from evenhand.cli_options import (
     Listing,
     On,
     Out,
+    OutOrDefault,
     Price,
     Set,
     Study_,
@@ -34,6 +35,7 @@ from evenhand.cli_options import (
     folder_of,
     forecast_of,
     listed,
+    named_folder,
     named_path,
     study_of,
 )
@@ -70,14 +72,14 @@ def evenhand(version: Version = False) -> None:
 
 
 @app.command()
-def demo(out: Out = "runs/demo", as_json: Json = False) -> None:
+def demo(out: OutOrDefault = "runs/demo", as_json: Json = False) -> None:
     """Run the built-in study on drawn faces, on the CPU."""
     if not this_process().main:
         return _follow()
     from evenhand.study.presets import read_preset
     from evenhand.study.spec import StudySpec
 
-    return _run(StudySpec(**read_preset("demo")), out or "runs/demo", None, as_json, "demo")
+    return _run(StudySpec(**read_preset("demo")), out, None, as_json, "demo")
 
 
 @app.command()
@@ -257,7 +259,10 @@ def verify(folder: Folder, as_json: Json = False) -> None:
 @app.command()
 def compare(
     folders: Annotated[
-        list[str], typer.Argument(metavar="[NAME=]DIR…", help="folders or URLs that `run` or `audit` wrote to")
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]DIR…", parser=named_folder, help="folders or URLs that `run` or `audit` wrote to"
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.html", parser=named_path, help="write the comparison as a page")

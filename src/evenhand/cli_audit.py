@@ -17,6 +17,7 @@ from evenhand.cli_options import (
     Task,
     Tool,
     margins_of,
+    named_folder,
     named_path,
     subgroups_of,
     words_of,
@@ -31,6 +32,7 @@ def audit(
         list[str],
         typer.Argument(
             metavar="TABLE|[NAME=]LOG…",
+            parser=named_folder,
             help="a CSV, TSV, Parquet, JSON or JSONL with a row per prediction or value; with --from, logs or folders "
             "of logs, each of a method",
         ),

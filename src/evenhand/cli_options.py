@@ -100,11 +100,24 @@ def named_path(text: str) -> Path:
     return Path(text)
 
 
-Out = Annotated[
-    str | None,
-    typer.Option("--out", metavar="DIR", help="folder of the study, or a URL (s3://…); running again continues it"),
+def named_folder(text: str) -> str:
+    """Return the folder or URL that an option names; an empty one is refused."""
+    named_path(text)
+    return text
+
+
+_OUT = typer.Option(
+    "--out",
+    metavar="DIR",
+    parser=named_folder,
+    help="folder of the study, or a URL (s3://…); running again continues it",
+)
+Out = Annotated[str | None, _OUT]
+OutOrDefault = Annotated[str, _OUT]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", parser=named_path, help="folder that holds one folder for each data set"),
 ]
-Data = Annotated[Path | None, typer.Option("--data", help="folder that holds one folder for each data set")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change a key of the study, such as seeds=3")
 ]
@@ -140,7 +153,10 @@ On = Annotated[
     ),
 ]
 Price = Annotated[float | None, typer.Option(metavar="USD", min=0, help="with --on: USD per hour of one accelerator")]
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="a folder or URL that `run` or `audit` wrote to")]
+Folder = Annotated[
+    str,
+    typer.Argument(metavar="DIR", parser=named_folder, help="a folder or URL that `run` or `audit` wrote to"),
+]
 
 
 def study_of(
