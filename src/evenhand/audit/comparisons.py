@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evenhand.audit.disparities import GapIntervals
+from evenhand.audit.rounding import has_width, tolerance_of, whole_without_rounding, without_rounding
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Interval
 from evenhand.stats.few_runs import FewRuns, Wider
@@ -38,8 +39,6 @@ def discordant_note(adjusted: Interval | None) -> str:
     return "" if isinstance(adjusted, RateChange) else DISCORDANT
 
 
-ROUNDING = 1e-12
-"""Of the size of what is compared, the share below which a difference or a standard error is one of rounding."""
 HARMLESS_UNITS = 20
 """The fewest units of a run from which a debiased calibration error may be called harmless."""
 
@@ -175,7 +174,7 @@ class Evidence:
     @property
     def tolerance(self) -> float:
         """The size below which a difference or a standard error is one of rounding."""
-        return ROUNDING * self.magnitude
+        return tolerance_of(self.magnitude)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +211,7 @@ class Contrast:
         """Lower and upper bound, each missed with probability `tail` at most; None where it is not judged."""
         if self.interval is None:
             return None
-        low, high = (_without_rounding(bound, self.tolerance) for bound in self.interval.bounds(tail))
+        low, high = (without_rounding(bound, self.tolerance) for bound in self.interval.bounds(tail))
         if self.unseen is None or not high > low:  # an interval without width says nothing, and stays as it is
             return low, high
         middle, above = self.interval.estimate, self.unseen.above
@@ -303,7 +302,7 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
             notes.append(f"a contrast needs at least {min(LEAST_RUNS, evidence.planned)} runs")
         unjudged = tuple(notes or [evidence.nothing])
         return Contrast(None, None, None, evidence.runs, unjudged, single=evidence.single, planned=evidence.planned)
-    whole = _whole_without_rounding(evidence.whole, evidence.tolerance)
+    whole = whole_without_rounding(evidence.whole, evidence.tolerance)
     refused = list(evidence.doubts)
     if not refused and evidence.smallest < support:
         refused = [f"fewer than {support} {evidence.sample}{in_some_run(evidence.runs)}: shown, not judged"]
@@ -312,9 +311,9 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
     if refused:
         return Contrast(whole.estimate, None, whole, evidence.runs, (*notes, *refused), single=evidence.single)
     interval: Interval = FewRuns(whole)
-    if evidence.few_events is not None and _has_width(evidence.few_events, evidence.tolerance):
+    if evidence.few_events is not None and has_width(evidence.few_events, evidence.tolerance):
         interval = evidence.few_events
-    elif evidence.adjusted is not None and _has_width(evidence.adjusted, evidence.tolerance):
+    elif evidence.adjusted is not None and has_width(evidence.adjusted, evidence.tolerance):
         interval = Wider(FewRuns(whole), evidence.adjusted)
         notes += [evidence.adjustment] if evidence.adjustment else []
     notes += evidence.unseen.notes if evidence.unseen else []
@@ -332,21 +331,3 @@ def _concluded(evidence: Evidence, support: int) -> Contrast:
         evidence.single,
         tolerance=evidence.tolerance,
     )
-
-
-def _whole_without_rounding(whole: TwoWay, tolerance: float) -> TwoWay:
-    """The estimate and its variance, each 0 where it is of the size of rounding."""
-    if 0 < whole.variance <= tolerance**2:
-        whole = replace(whole, variance=0.0, v_seed=0.0, v_example=0.0, v_both=0.0)
-    if 0 < abs(whole.estimate) <= tolerance:
-        whole = replace(whole, estimate=0.0)
-    return whole
-
-
-def _without_rounding(bound: float, tolerance: float) -> float:
-    return 0.0 if abs(bound) <= tolerance else bound
-
-
-def _has_width(interval: Interval, tolerance: float) -> bool:
-    """Whether an interval is wider than rounding makes it; one of unknown width counts as wide."""
-    return not interval.variance <= tolerance**2

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from evenhand.audit.rounding import side
+
 Disparity = Literal["reversed", "widens", "narrows", "undecided"]
 
 LEVELLED_DOWN = "levelled down: the gap narrows because the group got worse, not because {} got better"
@@ -56,7 +58,7 @@ class GapIntervals:
             0 on the same side, `narrows` where on opposite sides; else `undecided`.
         """
         changed, total, ours, theirs = (
-            _sign(interval.bounds(level / 2), self.tolerance)
+            side(interval.bounds(level / 2), self.tolerance)
             for interval in (change, self.total, self.of_method, self.of_reference)
         )
         if ours * theirs < 0:
@@ -71,16 +73,10 @@ class GapIntervals:
 
     def others_levelled_down(self, level: float) -> bool:
         """Whether the group fared worse before, the rest got worse and the group did not get better, at that level."""
-        behind = _sign(self.of_reference.bounds(level), self.tolerance) > 0
+        behind = side(self.of_reference.bounds(level), self.tolerance) > 0
         return behind and self._only_first_got_worse(self.outside, self.inside, level)
 
     def _only_first_got_worse(self, first: Bounded, second: Bounded, level: float) -> bool:
         """Whether the first of two changes is shown to be a loss, and the second not to be a gain."""
-        lost, gained = (_sign(change.bounds(level), self.tolerance) for change in (first, second))
+        lost, gained = (side(change.bounds(level), self.tolerance) for change in (first, second))
         return lost > 0 and not gained < 0
-
-
-def _sign(bounds: tuple[float, float], tolerance: float) -> int:
-    """The side of 0 on which an interval lies; 0 where it includes 0."""
-    low, high = bounds
-    return int(low > tolerance) - int(high < -tolerance)

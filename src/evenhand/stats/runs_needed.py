@@ -39,8 +39,6 @@ DRAWS = 400
 """The number of ways in which a study may go on."""
 FOR_EVER = 10**9
 """Stands for as many runs as one likes."""
-ROUNDING = 1e-24
-"""A variance that is no larger is one of rounding errors, which differ between processors."""
 
 IDENTICAL = "the two do not differ in what the measure rests on: more runs would not decide, only more test examples"
 ONLY_EXAMPLES = "only more test examples would decide"
@@ -92,7 +90,7 @@ def runs_needed(
     whole = _two_way_of(interval)
     if whole.runs < 2:
         return RunsNeeded(None, "the spread between runs is unknown: with one run no number of runs would be reliable")
-    if not whole.variance > ROUNDING:
+    if not whole.variance > 0:
         return RunsNeeded(None, IDENTICAL)
 
     def decides(runs: int) -> bool:
