@@ -93,13 +93,20 @@ def faceted(
     header: Spec | None = None,
     spacing: int = 26,
 ) -> Spec:
-    """The layers as a facet: one panel for each value of a field, a given number of panels per line."""
+    """The layers as a facet: one panel for each value of a field, a given number of panels per line.
+
+    Panels of a column share the axis below it. Where the last line is not full, it would stand below an empty place;
+    then each panel has its own.
+    """
     facet = field(panel, "N", title=None, sort=list(order))
+    columns = min(columns, len(order))
+    own_axes = {} if not order or len(order) % columns == 0 else {"resolve": {"axis": {"x": "independent"}}}
     return {
         "data": {"name": data},
         "facet": facet if header is None else {**facet, "header": header},
-        "columns": min(columns, len(order)),
+        "columns": columns,
         "spacing": spacing,
+        **own_axes,
         "spec": {"layer": list(layers), "width": width, "height": height},
     }
 
