@@ -190,7 +190,15 @@ def run_page(page: Path, folder: Path, evenhand: Callable[..., Any], slow: bool)
             last = None  # what follows shows the output of commands that are not run here
 
 
-@pytest.mark.parametrize("page", QUICK, ids=map(name_of, QUICK))
+# The longer suite runs the others.
+FIRST_READ = ("README.md", "docs/audit.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.always if name_of(page) in FIRST_READ else ()) for page in QUICK],
+    ids=map(name_of, QUICK),
+)
 def test_the_quick_blocks_of_a_page_run_from_top_to_bottom(page, folder, evenhand):
     run_page(page, folder, evenhand, slow=False)
 
