@@ -219,3 +219,36 @@ def test_settings_that_share_their_reference_only_count_once_as_well():
 def test_settings_of_one_set_of_trials_are_not_pooled():
     tables, design = several(studies(1), "a", margins={"default": 0.3})
     assert pooled_rows(*with_the_trials_of(tables, design, {"a-loss": "a"})).is_empty()
+
+
+def test_gaps_against_other_groups_are_no_mean():
+    """In one setting groups are compared with group a, in the other with the rest: two questions."""
+    tables, design = several(studies(2), "ab")
+    named = design.settings["a"].model_copy(update={"against": {"who": "a"}})
+    mixed = design.model_copy(update={"settings": {"a": named, "b": design.settings["b"]}})
+    gaps = (pl.col("comparison") == "gap change") & (pl.col("measure") == "accuracy")
+    assert not pooled_rows(tables, design).filter(gaps).is_empty()
+    assert pooled_rows(tables, mixed).filter(gaps).is_empty()
+    everyone = pooled_rows(tables, mixed).filter(EVERYONE)
+    assert everyone.drop("family").equals(pooled_rows(tables, design).filter(EVERYONE).drop("family"))
+    alike = design.model_copy(update={"settings": {"a": named, "b": named}})
+    assert set(pooled_rows(tables, alike).filter(gaps)["against"].drop_nulls()) == {"a"}
+
+
+def test_a_mean_of_calibration_errors_allows_for_what_they_cannot_see_as_each_of_them_does():
+    tables, design = several([small_records.study(n=30, seed=seed) for seed in range(2)], "ab")
+    wanted = (pl.col("measure") == "calibration_error_squared") & pl.col("attribute").is_null()
+    (row,) = pooled_rows(tables, design).filter(wanted).to_dicts()
+    first, second = (
+        each.contrast
+        for reading in readings(*tables, design)
+        for estimand in reading.estimands(measure_named("calibration_error_squared"))
+        for each in setting_contrasts(reading, estimand, design)
+        if estimand.subset.attribute is None and each.comparison.kind == "change"
+    )
+    assert first.unseen is not None and second.unseen is not None and first.interval and second.interval
+    unseen = first.unseen.larger(second.unseen)
+    assert unseen.above.share > 0 and unseen.below.squares > 0
+    mean = pool([first.estimate, second.estimate], [first.interval.variance, second.interval.variance])
+    assert (row["low"], row["high"]) == pytest.approx(unseen.bounds(mean, *mean.bounds(design.alpha)))
+    assert row["p"] == pytest.approx(mean.p_greater(unseen.below.squares))

@@ -8,6 +8,7 @@ import pytest
 
 import evenhand
 from evenhand.errors import InputError
+from evenhand.report.headline import details, headline
 from evenhand.stats import two_sided_verdict
 
 
@@ -95,3 +96,44 @@ def test_a_favourable_prediction_needs_two_classes():
 )
 def test_the_rule(low, high, margin, word):
     assert two_sided_verdict(low, high, margin) == word
+
+
+def three_groups(of_c: float) -> evenhand.Results:
+    """Two models that select half of two groups; the second selects another share of the third."""
+    rng = np.random.default_rng(0)
+    groups, label = rng.choice(list("abc"), 900), rng.integers(0, 2, 900)
+    parts = []
+    for name, share in (("old", 0.5), ("new", of_c)):
+        guess = (rng.random(900) < np.where(groups == "c", share, 0.5)).astype(int)
+        parts.append(pl.DataFrame({"y": label, "guess": guess, "group": groups}).with_columns(model=pl.lit(name)))
+    arguments = {"label": "y", "prediction": "guess", "groups": "group", "method": "model", "reference": "old"}
+    return evenhand.audit(pl.concat(parts), **arguments, measures=["selection_rate"], margins={"default": 0.05})
+
+
+def test_a_gap_that_widens_between_groups_is_different_and_closes_no_gate():
+    """`worse` would say what nobody declared, and fail a gate while the headline says that nothing is worse."""
+    results = three_groups(0.95)
+    (row,) = results.verdicts.filter(pl.col("attribute").is_not_null() & pl.col("group").is_null()).to_dicts()
+    assert (row["verdict"], row["disparity"]) == ("different", "widens")
+    assert "worse" not in results.verdicts["verdict"] and results.gate().passed
+    first = headline(results)[0]
+    assert first.startswith("Different, with neither direction declared worse: selection rate, higher for group = c")
+    assert "harm" not in first
+
+
+def test_what_is_excluded_without_a_direction_is_a_difference_either_way():
+    results = three_groups(0.5)
+    of_groups = results.verdicts.filter(comparison="change").drop_nulls("group")
+    reach = max(of_groups["high"].max(), -of_groups["low"].min())
+    first = headline(results)[0]
+    assert first.startswith("new is not shown to differ from old in selection rate for any group; differences in ")
+    assert f"above {np.ceil(100 * reach):.0f} points are excluded" in first and "harm" not in first
+
+
+@pytest.mark.parametrize(("share", "higher"), [(0.2, "a"), (0.8, "b"), (0.5, None)])
+def test_the_sentences_on_one_model_say_who_differs_and_call_nobody_worse_off(share, higher):
+    arguments = {"label": "y", "prediction": "guess", "groups": "group", "measures": ["selection_rate"]}
+    results = evenhand.audit(table(share), **arguments, margins={"default": 0.05})
+    text = " ".join(details(results))
+    assert (f"selection rate is higher for group = {higher} than for the rest" in text) == (higher is not None)
+    assert ("No group is shown to differ from the rest" in text) == (higher is None) and "fare worse" not in text

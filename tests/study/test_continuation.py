@@ -48,6 +48,21 @@ def test_the_most_runs_that_a_verdict_needs_are_the_seeds_of_the_study(study, fo
     assert any("likely to be decided with 7 seeds; there are 3" in text for text in heard)
 
 
+def test_further_test_sets_ask_for_no_seeds(study, folder):
+    """Nor do gaps of each method, where there is a reference: both may be undecided for ever."""
+    out, results = folder
+    undecided = pl.lit("inconclusive").alias("verdict"), pl.lit(30, pl.Int64).alias("runs_needed")
+    rows = results.verdicts.with_columns(*undecided)
+    of_groups = rows.drop_nulls("group")
+    others = (rows.with_columns(split=pl.lit("other")), of_groups.with_columns(comparison=pl.lit("gap")))
+    decided = rows.with_columns(verdict=pl.lit("equivalent"))
+    verdicts = pl.concat([decided, *others])
+    Results(results.tables.__class__({**results.tables, "verdicts": verdicts}), results.design, {}).save(out)
+    assert with_more_seeds(study, out, lambda _: None).settings["main"].seeds == (0, 1, 2)
+    Results(results.tables.__class__({**results.tables, "verdicts": rows}), results.design, {}).save(out)
+    assert len(with_more_seeds(study, out, lambda _: None).settings["main"].seeds) == 30
+
+
 def test_where_no_number_of_seeds_would_decide_none_is_added(study, folder):
     heard = []
     found = with_more_seeds(study, needing(folder, None), heard.append)

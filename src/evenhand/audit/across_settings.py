@@ -66,7 +66,7 @@ def across_settings(
         pair = (comparison.method, comparison.reference)
         family = (contrast.pooled_with, contrast.split, comparison.kind, estimand.measure.name, *pair, subset.level)
         members = families.setdefault(family, {})
-        key = (estimand.class_name, subset.attribute, subset.group, estimand.condition)
+        key = (estimand.class_name, subset.attribute, subset.group, estimand.condition, comparison.against)
         members.setdefault(key, []).append(contrast)
     order = {name: rank for rank, name in enumerate(dict.fromkeys(key[0] for key in families))}
     for key in sorted(families, key=lambda key: order[key[0]]):

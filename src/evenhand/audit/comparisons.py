@@ -108,6 +108,17 @@ class Unseen:
             found.append(f"fewer than {HARMLESS_UNITS} units in some run: no verdict says that it is harmless")
         return found
 
+    def bounds(self, interval: Interval, low: float, high: float) -> tuple[float, float]:
+        """The bounds of an interval with what is not seen; the lower one is that of `worse`."""
+        middle = interval.estimate
+        raised = middle + self.above.reach(high - middle, interval.variance) + self.above.share
+        return low - self.below.squares, raised
+
+    def lowest(self, interval: Interval, low: float) -> float:
+        """The lower bound of an interval that `equivalent` rests on."""
+        middle = interval.estimate
+        return middle - self.below.reach(middle - low, interval.variance) - self.below.share
+
     def larger(self, other: Unseen) -> Unseen:
         """The larger of two in each respect."""
         return Unseen(self.above.larger(other.above), self.below.larger(other.below), min(self.units, other.units))
@@ -214,19 +225,14 @@ class Contrast:
         low, high = (without_rounding(bound, self.tolerance) for bound in self.interval.bounds(tail))
         if self.unseen is None or not high > low:  # an interval without width says nothing, and stays as it is
             return low, high
-        middle, above = self.interval.estimate, self.unseen.above
-        raised = middle + above.reach(high - middle, self.interval.variance) + above.share
-        return low - self.unseen.below.squares, raised
+        return self.unseen.bounds(self.interval, low, high)
 
     def lowest(self, tail: float) -> float:
         """The lower bound that `equivalent` rests on; nan where it is not judged."""
         if self.interval is None:
             return math.nan
         low, _ = self.interval.bounds(tail)
-        if self.unseen is None:
-            return low
-        middle, below = self.interval.estimate, self.unseen.below
-        return middle - below.reach(middle - low, self.interval.variance) - below.share
+        return low if self.unseen is None else self.unseen.lowest(self.interval, low)
 
     def p_greater(self) -> float:
         """The tail probability at which the lower bound reaches 0; nan where it is not judged."""

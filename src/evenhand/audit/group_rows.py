@@ -67,8 +67,8 @@ def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[d
     """A row for each attribute of more than two groups: does any of its gaps widen, or are all changes harmless?
 
     `worse` where a group's gap widens at the family's level; `equivalent` where each gap change lies inside the margin
-    at the level of a single one (an intersection–union test); else `inconclusive`. A measure without direction gets the
-    word for its disparity only. There is none where gap changes get no verdict.
+    at the level of a single one (an intersection–union test); else `inconclusive`. Of a measure without direction a gap
+    that widens is `different`. There is none where gap changes get no verdict.
     """
     for part in by_attribute(judged):
         member = part[0][0]
@@ -79,7 +79,8 @@ def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[d
         apart = [row["group"] for (each, row) in part if each.contrast.interval is None]
         notes = [f"widens for {', '.join(widening)}"] if widening else []
         notes += [f"not judged: {', '.join(apart)}"] if apart else []
-        word = "worse" if widening else "inconclusive"
+        widens = "different" if member.comparison.two_sided else "worse"
+        word = widens if widening else "inconclusive"
         if not widening and not apart and _all_inside(contrasts, member.margin, family.alpha):
             word = "equivalent"
             notes.append(f"inside the margin in each of {len(part)} groups")
@@ -94,9 +95,9 @@ def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[d
         values: dict[str, Any] = {
             "runs": runs,
             "scope": scope_of(about.comparison.reference, runs, any(contrast.single for contrast in contrasts)),
-            "verdict": word if about.comparison.decides else None,
+            "verdict": word,
+            "disparity": "widens" if widening else "undecided",
         }
-        values["disparity"] = "widens" if widening else "undecided"
         yield verdict_row(about, member.setting, family.name, notes, values)
 
 

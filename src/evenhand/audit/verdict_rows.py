@@ -220,14 +220,16 @@ def pooled_row(
     if pooled is not None:
         level = design.alpha / size / (2 if comparison.two_sided else 1)
         low, high = pooled.bounds(level)
-        lowest = low - (unseen.below.share if unseen else 0.0)
-        high += unseen.above.share if unseen else 0.0
+        lowest = low
+        if unseen is not None:
+            lowest = unseen.lowest(pooled, low)
+            low, high = unseen.bounds(pooled, low, high)
         values["contrast"] = pooled.estimate
         values["low"], values["high"] = comparison.within((low, high))
         if pooled.settings > 2:
             values["predict_low"], values["predict_high"] = pooled.prediction(1 - 2 * level)
         if comparison.decides:
-            p = pooled.p_greater()
+            p = pooled.p_greater(unseen.below.squares if unseen else 0.0)
             p = 2 * min(p, 1 - p) if comparison.two_sided else p
             values |= {
                 "verdict": decided(low, high, member, unseen, lowest),

@@ -12,6 +12,7 @@ from evenhand.audit.measures import known
 from evenhand.audit.strictness import expected_false_alarms
 from evenhand.report.amounts import within_range
 from evenhand.report.chart_parts import capital
+from evenhand.report.contrast_panels import positive_is
 from evenhand.report.wording import (
     EVERYONE,
     Row,
@@ -207,6 +208,9 @@ def smallest_harm(verdicts: pl.DataFrame, design: Design | None = None) -> str:
     """
     gaps = verdicts.filter(comparison="gap")
     noun, verdicts = ("harm", changes(verdicts)) if gaps.is_empty() else ("gap", gaps)
+    if noun == "harm" and design is not None and len(verdicts):
+        undirected = (positive_is(name, design, *design.settings) == "higher" for name in verdicts["measure"].unique())
+        noun = "difference" if all(undirected) else noun
     verdicts = verdicts.drop_nulls("setting").filter(~single_part(design))
     for where, whom, rows in _harms(verdicts):
         known_harms = rows.drop_nulls("detectable").select("measure", "detectable").rows()
@@ -232,6 +236,8 @@ def _harms(verdicts: pl.DataFrame) -> Iterator[tuple[str, str, pl.DataFrame]]:
             yield f"in the {measure.display.detectable} of a group", "groups", rows.drop_nulls("group")
             yield f"in {measure.display.detectable}", "comparisons", rows
     served = [measure.name for measure in known().values() if measure.default_margin]
-    yield "in any measure on a 0–1 scale", "comparisons", verdicts.filter(pl.col("measure").is_in(served))
+    rows = verdicts.filter(pl.col("measure").is_in(served))
+    names = rows["measure"].unique().to_list()
+    yield f"in {title(names[0]) if len(names) == 1 else 'any measure on a 0–1 scale'}", "comparisons", rows
     for (name,), rows in verdicts.drop_nulls("detectable").group_by("measure", maintain_order=True):
         yield f"in {title(str(name))}", "comparisons", rows

@@ -7,6 +7,7 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.audit.measures import known
 from evenhand.report.amounts import bound, difference, span_of
+from evenhand.report.contrast_panels import positive_is
 from evenhand.report.wording import (
     Row,
     by_pair,
@@ -33,7 +34,8 @@ def gap_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
 
     The group that fares worst against others and by how much, with its interval; by accuracy where a group is worse
     in accuracy, else by the first measure in which one is. Where none is worse in accuracy: the gap that is excluded
-    for every group, which is the largest upper bound of the simultaneous intervals. Empty without gaps to judge.
+    for every group, which is the largest upper bound of the simultaneous intervals. Where neither direction of any
+    measure is worse: the group that differs most. Empty without gaps to judge.
     """
     gaps = verdicts.filter(comparison="gap").drop_nulls(["verdict", "setting"])
     gaps = gaps.filter(split=main_split(verdicts["split"]) or "")
@@ -44,8 +46,25 @@ def gap_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
         by_method = by_pair(gaps.filter(setting=setting), design, setting)
         for method, _, rows in by_method:
             under = f" under {method}" if len(by_method) > 1 else ""
-            lines.append(lead + " ".join(_sentences(rows, method, under, level)))
+            undirected = positive_is(first_measure(rows), design, setting) == "higher"
+            said = _differences if undirected else _sentences
+            lines.append(lead + " ".join(said(rows, method, under, level)))
     return lines
+
+
+def _differences(rows: pl.DataFrame, method: str, under: str, level: int) -> list[str]:
+    """The sentence on one method by a measure of which neither direction is worse; `under` as for `_sentences`."""
+    of_first = rows.filter(measure=first_measure(rows))
+    name = title(of_first["measure"][0])
+    different = sorted(of_first.filter(verdict="different").iter_rows(named=True), key=lambda row: -abs(row["contrast"]))
+    if not different:
+        ending = excluded(of_first, either_way=True)
+        return [f"No group is shown to differ from {others_of(of_first)} in {name}{under}{ending}."]
+    row, way = different[0], "higher"
+    if row["contrast"] < 0:
+        row, way = row | {"contrast": -row["contrast"], "low": -row["high"], "high": -row["low"]}, "lower"
+    than = f"for {group_of(row)} than for {others(row['against'])}"
+    return [f"Under {method}, {name} is {way} {than}, by {difference(row, level)}; neither direction is declared worse."]
 
 
 def _sentences(rows: pl.DataFrame, method: str, under: str, level: int) -> list[str]:
@@ -87,7 +106,7 @@ def group_of(row: Row) -> str:
     return f"{row['attribute']} = {row['group']}{of_class}"
 
 
-def excluded(rows: pl.DataFrame, noun: str = "gaps") -> str:
+def excluded(rows: pl.DataFrame, noun: str = "gaps", *, either_way: bool = False) -> str:
     """The differences of one measure that are excluded, and the groups that nothing can be said of, as an ending.
 
     Bounds hold simultaneously, so the largest holds for every group; one that is far above the others is named. An
@@ -96,8 +115,11 @@ def excluded(rows: pl.DataFrame, noun: str = "gaps") -> str:
     Args:
         rows: about groups, or none of them.
         noun: what the differences are called: `gaps` between groups, `harms` of a method.
+        either_way: whether both directions count, since neither is worse.
     """
     wide = (pl.col("high") != pl.col("low")).fill_null(value=False)
+    if either_way:
+        rows = rows.with_columns(high=pl.when(wide).then(pl.max_horizontal("high", -pl.col("low"))).otherwise("high"))
     judged = rows.filter(wide).sort("high", descending=True, maintain_order=True)
     without = [group_of(row) for row in rows.filter(~wide, pl.col("group").is_not_null()).iter_rows(named=True)]
     more = [f"{len(without) - _NAMED} more"] if len(without) > _NAMED else []

@@ -8,6 +8,7 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.report.amounts import difference, reach, size, within_range
+from evenhand.report.contrast_panels import positive_is
 from evenhand.report.gap_sentences import excluded, first_measure, group_of
 from evenhand.report.method_pairs import Pair, subject
 from evenhand.report.wording import (
@@ -40,11 +41,11 @@ def sentence(pair: Pair, design: Design, several_settings: bool) -> str:
     """
     level = round(100 * (1 - 2 * design.alpha))
     if not pair.harmed:
-        said = [_harmless(pair, level), *(_differing(pair) if not pair.of else [])]
+        said = [*_harmless(pair, design), *_differing(pair)]
     else:
         asked = pair.worse[0]["measure"] in pair.lead["measure"]
-        first, named = _harm(pair, level) if asked else (_harmless(pair, level), [])
-        said = [first, *_beside(pair, named), *_differing(pair)]
+        first, named = _harm(pair, level) if asked else (" ".join(_harmless(pair, design)), [])
+        said = [*filter(None, [first]), *_beside(pair, named), *_differing(pair)]
     text, lead = " ".join(said), _lead(pair, several_settings)
     return lead + (text[:1].lower() + text[1:] if text.startswith("No ") and lead.endswith("settings ") else text)
 
@@ -95,18 +96,45 @@ def _consistency(pair: Pair, row: Row) -> str:
     return " That is so on average and not consistent: a new setting may show no harm."
 
 
-def _harmless(pair: Pair, level: int) -> str:
-    """The sentence on methods in which no harm is shown of what was asked for first: what is excluded."""
+def _harmless(pair: Pair, design: Design) -> list[str]:
+    """The sentence on methods in which no harm is shown of what was asked for first: what is excluded.
+
+    None where neither direction of it is worse and something differs, which another sentence says.
+    """
     first = first_measure(pair.lead)
+    if positive_is(first, design, *([pair.setting] if pair.setting else design.settings)) == "higher":
+        return _alike(pair, first) if "different" not in pair.lead["verdict"] else []
     ending, grouped = _excluded(pair, first)
     absent = len(pair.rows) - len(pair.judged)
     # Of several methods, groups that could not be judged under one of them are not those of another.
     open_ = f"; {absent} could not be judged" if pair.of and absent else ""
-    return f"{_not_shown(pair, first, grouped)}{ending}{open_}{_open(pair)}."
+    return [f"{_not_shown(pair, first, grouped)}{ending}{open_}{_open(pair)}."]
 
 
-def _excluded(pair: Pair, measure: str) -> tuple[str, bool]:
-    """Which harms in a measure are excluded, as the end of a sentence, and whether that is about groups."""
+def _alike(pair: Pair, measure: str) -> list[str]:
+    """The sentence on methods that are not shown to differ in a measure of which neither direction is worse."""
+    ending, grouped = _excluded(pair, measure, either_way=True)
+    if pair.reference is None:
+        under = "" if pair.alone else f" under {_methods(pair, 'or')}"
+        shown = f"No group is shown to differ from {others_of(pair.lead)} in {title(measure)}{under}"
+    else:
+        are, whom = "are" if len(pair.methods) > 1 else "is", " for any group" if grouped else ""
+        shown = f"{_methods(pair, 'and')} {are} not shown to differ from {pair.reference} in {title(measure)}{whom}"
+    return [f"{shown}{ending}{_open(pair)}."]
+
+
+def _methods(pair: Pair, word: str) -> str:
+    """The names of the methods of a pair, as an enumeration."""
+    more = len(pair.methods) - _MOST_METHODS
+    names = [*pair.methods[:_MOST_METHODS], *([f"{more} other methods"] if more > 1 else pair.methods[_MOST_METHODS:])]
+    return _listed(names, word)
+
+
+def _excluded(pair: Pair, measure: str, *, either_way: bool = False) -> tuple[str, bool]:
+    """Which harms in a measure are excluded, as the end of a sentence, and whether that is about groups.
+
+    Where neither direction is worse, these are differences, `either_way`.
+    """
     rows = pair.rows.filter(measure=measure)
     # Every measure that has changes has those of everyone; what a group lost says more than what it lost beside others.
     kind = "change" if "change" in rows["comparison"] else rows["comparison"][0]
@@ -117,14 +145,13 @@ def _excluded(pair: Pair, measure: str) -> tuple[str, bool]:
     raw = shown.filter(pl.col("correction").is_null())
     shown = shown if raw.is_empty() else raw
     shown = shown.drop_nulls("contrast") if pair.of else shown
-    return excluded(shown, "gaps" if pair.reference is None else "harms"), grouped
+    of_methods = "differences" if either_way else "harms"
+    return excluded(shown, "gaps" if pair.reference is None else of_methods, either_way=either_way), grouped
 
 
 def _not_shown(pair: Pair, first: str, grouped: bool) -> str:
     """The beginning of that sentence."""
-    more = len(pair.methods) - _MOST_METHODS
-    names = [*pair.methods[:_MOST_METHODS], *([f"{more} other methods"] if more > 1 else pair.methods[_MOST_METHODS:])]
-    any_of, all_of = _listed(names, "or"), _listed(names)
+    any_of, all_of = _methods(pair, "or"), _methods(pair, "and")
     within = f" in {title(first)}" if pair.harmed else ""
     if pair.reference is None:
         under = "" if pair.alone else f" under {any_of}"
@@ -193,7 +220,8 @@ def _differing(pair: Pair) -> list[str]:
     others = len({subject(row) for row in rows} - {subject(first)})
     more = f", and {others} more" if others else ""
     by = size({**first, "contrast": abs(first["contrast"])})
-    what = f"{title(first['measure'])}, {way} {_about(first)} by {by}"
+    under = f" under {first['method']}" if pair.of else ""
+    what = f"{title(first['measure'])}, {way} {_about(first)}{under} by {by}"
     return [f"Different, with neither direction declared worse: {what}{more}."]
 
 

@@ -17,6 +17,7 @@ import polars as pl
 
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
+from evenhand.stats.runs_needed import MOST_RUNS
 from evenhand.study.setting import Setting
 from evenhand.study.spec import Continuation, StudySpec
 
@@ -28,7 +29,8 @@ def with_more_seeds(study: StudySpec, folder: Path, say: Callable[[str], None]) 
     """Return a study with the seeds that its undecided verdicts need, by the results in its folder.
 
     Verdicts of accuracy count, on everyone and on gap changes, or on gaps where there is no reference; without accuracy
-    those of every measure. A setting gets the largest number that any of its verdicts needs.
+    those of every measure. Those on further test sets do not count. A setting gets the largest number that any of its
+    verdicts needs.
 
     Args:
         study: of fixed seeds.
@@ -65,10 +67,13 @@ def with_more_seeds(study: StudySpec, folder: Path, say: Callable[[str], None]) 
 
 def _waited_for(verdicts: pl.DataFrame) -> pl.DataFrame:
     """Return the verdicts that a study is continued for."""
-    named = verdicts.filter(measure=MEASURE)
-    rows = named if len(named) else verdicts
-    of_group = pl.col("group").is_not_null() & (pl.col("comparison") != "change")
-    return rows.filter(of_group | (pl.col("attribute").is_null() & (pl.col("comparison") == "change")))
+    own = verdicts.filter(split="test")
+    rows = own if len(own) else verdicts
+    named = rows.filter(measure=MEASURE)
+    rows = named if len(named) else rows
+    between = "gap" if (rows["comparison"] == "gap").all() else "gap change"
+    on_everyone = pl.col("attribute").is_null() & (pl.col("comparison") == "change")
+    return rows.filter(on_everyone | (pl.col("group").is_not_null() & (pl.col("comparison") == between)))
 
 
 def _sentences(setting: str, made: int, undecided: pl.DataFrame, needed: pl.DataFrame) -> Iterator[str]:
@@ -84,7 +89,7 @@ def _sentences(setting: str, made: int, undecided: pl.DataFrame, needed: pl.Data
         )
     left = len(undecided) - len(needed)
     if left:
-        yield f"{lead}{left} inconclusive verdicts would not be decided by up to 40 seeds; their notes say why"
+        yield f"{lead}{left} inconclusive verdicts would not be decided by up to {MOST_RUNS} seeds; their notes say why"
 
 
 def _seeds(setting: Setting, made: Sequence[int], number: int) -> tuple[int, ...]:
