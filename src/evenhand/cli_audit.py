@@ -33,8 +33,8 @@ def audit(
         typer.Argument(
             metavar="TABLE|[NAME=]LOG…",
             parser=named_folder,
-            help="a CSV, TSV, Parquet, JSON or JSONL with a row per prediction or value; with --from, logs or folders "
-            "of logs, each of a method",
+            help="a CSV, TSV, Parquet, Arrow, JSON or JSONL file with a row per prediction or value; with --from, logs "
+            "or folders of logs, each of a method",
         ),
     ],
     tool: Annotated[

@@ -151,7 +151,9 @@ def outcome(looks: pl.DataFrame, number: int, design: LooksDesign) -> Outcome:
         return Outcome(
             False, f"{undecided} yet" + ("" if going == left else f", and {going} may still get one") + apart
         )
-    return Outcome(True, f"{undecided}, and a chance below {FUTILE_BELOW:.0%} to get one by {most} seeds (futility){apart}")
+    return Outcome(
+        True, f"{undecided}, and a chance below {FUTILE_BELOW:.0%} to get one by {most} seeds (futility){apart}"
+    )
 
 
 def _seeds_below(tables: Tables, seeds: int) -> dict[str, pl.DataFrame]:

@@ -56,15 +56,15 @@ def _differences(rows: pl.DataFrame, method: str, under: str, level: int) -> lis
     """The sentence on one method by a measure of which neither direction is worse; `under` as for `_sentences`."""
     of_first = rows.filter(measure=first_measure(rows))
     name = title(of_first["measure"][0])
-    different = sorted(of_first.filter(verdict="different").iter_rows(named=True), key=lambda row: -abs(row["contrast"]))
-    if not different:
+    different = of_first.filter(verdict="different").sort(pl.col("contrast").abs(), descending=True)
+    if different.is_empty():
         ending = excluded(of_first, either_way=True)
         return [f"No group is shown to differ from {others_of(of_first)} in {name}{under}{ending}."]
-    row, way = different[0], "higher"
+    row, way = different.row(0, named=True), "higher"
     if row["contrast"] < 0:
         row, way = row | {"contrast": -row["contrast"], "low": -row["high"], "high": -row["low"]}, "lower"
-    than = f"for {group_of(row)} than for {others(row['against'])}"
-    return [f"Under {method}, {name} is {way} {than}, by {difference(row, level)}; neither direction is declared worse."]
+    said = f"{name} is {way} for {group_of(row)} than for {others(row['against'])}, by {difference(row, level)}"
+    return [f"Under {method}, {said}; neither direction is declared worse."]
 
 
 def _sentences(rows: pl.DataFrame, method: str, under: str, level: int) -> list[str]:

@@ -187,7 +187,8 @@ def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
     first = first_measure(pair.lead)
     if first not in [each["measure"] for each in pair.worse]:
         ending, grouped = _excluded(pair, first)
-        nobody = "No group is shown to be worse off" if grouped else "Nothing worse is shown"
+        fares = "be worse off" if pair.reference else f"fare worse than {others_of(pair.lead)}"
+        nobody = f"No group is shown to {fares}" if grouped else "Nothing worse is shown"
         return [*sentences, f"{nobody} in {title(first)}{ending}."]
     lost = [each for each in pair.worse if each["measure"] == row["measure"] and each["comparison"] == "change"]
     if row["comparison"] == "gap change" and not lost:

@@ -149,10 +149,10 @@ SECTIONS = (
         "Which people, exactly",
         "All conjunctions of groups were searched for one that fares worse: than the rest (<em>gap</em>), with a "
         "method than with its reference (<em>change</em>), or in how that gap changes. The worst of so many looks bad "
-        "by chance alone, so each is compared with the worst of as many where nothing is there: what stays inside the "
-        "grey band of the chart is what a search finds anyway. P-values and intervals hold over everything that was "
-        "searched. A subgroup that adds nothing to a larger one folds under it; <em>driven by</em> divides its "
-        "contrast among its groups (Shapley values).",
+        "by chance alone, so each is compared with the worst of as many in data without any disparity: what stays "
+        "inside the grey band of the chart is what a search finds anyway. P-values and intervals hold over everything "
+        "that was searched. A subgroup that adds nothing to a larger one folds under it; <em>driven by</em> divides "
+        "its contrast among its groups (Shapley values).",
         subgroup_blocks,
         subgroup_grids,
         subgroup_lines,

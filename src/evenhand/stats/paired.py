@@ -1,7 +1,7 @@
 """Tests and intervals of paired differences, from one number per run or from the discordant counts of one run.
 
 Papers use them. They need less than the two-way interval does, beside which they stand here for comparison;
-`docs/statistics.md` says where each covers.
+`docs/statistics-derivations.md` compares their widths.
 """
 
 from __future__ import annotations

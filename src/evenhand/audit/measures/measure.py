@@ -28,8 +28,8 @@ _QUESTIONS: Mapping[Kind, str] = {
 UNLIMITED = (-math.inf, math.inf)
 RANGE_NOTE = "max − min is biased upward at these group sizes: the interval is about its expectation at these sizes"
 NO_PROMISE = (
-    "no coverage is promised: in simulations 95% intervals of such contrasts hold the truth in .85 to 1.00, most often "
-    "where groups fare alike"
+    "no coverage is promised: in simulations 95% intervals of such contrasts cover .95 to 1.00 where groups fare "
+    "alike, and down to .85 where one is harmed"
 )
 
 EVERYWHERE: tuple[Level, ...] = ("everyone", "group")
@@ -51,7 +51,8 @@ class Measure:
         kind: of the records that it is computed from.
         summary: one line for `evenhand list measures`.
         direction: +1 where more is worse (less fair, less useful), −1 where more is better, 0 where neither: then there
-            are estimates and no contrasts. A contrast is (method − reference)·direction.
+            are estimates and no contrasts, unless it is `two_sided` or `by_favourable`. A contrast is
+            (method − reference)·direction.
         levels: what it is computed over: everyone, each group, an attribute's groups together.
         influence: computes its value and the influence of each example on it, from records of its kind; its arguments
             are described in the reading of that kind.
