@@ -148,12 +148,12 @@ def degrees_of_freedom(variance: float, v_seed: float, runs: int, units: float) 
 
 
 def many_degrees_of_freedom(variance: np.ndarray, v_seed: np.ndarray, runs: int, units: np.ndarray) -> np.ndarray:
-    """`degrees_of_freedom` of many contrasts, float [S], from float [S] and int [S]."""
+    """`degrees_of_freedom` of many contrasts, from arrays that are broadcast together."""
     most = np.maximum(units - 1, 1).astype(float)
     if runs == 1:
         return most
     known = v_seed > 0
-    ratio = np.divide(variance, v_seed, out=np.ones(len(v_seed)), where=known)
+    ratio = np.divide(variance, v_seed, out=np.ones(np.broadcast(variance, v_seed).shape), where=known)
     return np.where(known, np.minimum(np.maximum(ratio**2 * (runs - 1), runs - 1), most), most)
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
-from evenhand.stats.contrast import TwoWay
+import numpy as np
+
+from evenhand.stats.contrast import TwoWay, many_degrees_of_freedom
 from evenhand.stats.differences import Interval
 from evenhand.stats.proportion import LEAST
 from evenhand.stats.roots import rising_root
-from evenhand.stats.student_t import t_density, t_quantile, t_tail
+from evenhand.stats.student_t import t_density, t_quantile, t_quantiles, t_tail
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,53 @@ class FewRuns:
 
         most = -t_quantile(LEAST, few)
         return t_tail(rising_root(off, 0.0, most, min(distance / whole.standard_error, most / 2)), few)
+
+
+@dataclass(frozen=True, eq=False)
+class ManyFewRuns:
+    """The half-widths of `FewRuns` of many contrasts at once; arrays are broadcast together.
+
+    Attributes:
+        v_seed, v_example, v_both: parts of the variances.
+        runs: J, at least 2.
+        units: U.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.stats import FewRuns, TwoWay
+        >>> from evenhand.stats.few_runs import ManyFewRuns
+        >>> one = TwoWay(0.0, 0.0001, df=2, v_seed=0.0001, v_example=0, v_both=0, runs=3, units=500)
+        >>> many = ManyFewRuns(np.array([0.0001, 0.0004]), np.zeros(2), np.zeros(2), runs=3, units=np.array([500, 500]))
+        >>> bool(np.isclose(many.half_widths(0.025)[0], FewRuns(one).half_width(0.025)))
+        True
+    """
+
+    v_seed: np.ndarray
+    v_example: np.ndarray
+    v_both: np.ndarray
+    runs: int
+    units: np.ndarray
+
+    @cached_property
+    def variance(self) -> np.ndarray:
+        return np.maximum(self.v_seed + self.v_example - self.v_both, self.v_example)
+
+    @cached_property
+    def df(self) -> np.ndarray:
+        return many_degrees_of_freedom(self.variance, self.v_seed, self.runs, self.units)
+
+    def quantiles(self, tail: float) -> np.ndarray:
+        """Quantiles of Student's t, positive, for a tail below .5."""
+        least = max(min(float(self.runs - 1), float(self.df.min())), 1.0)
+        return -t_quantiles(tail, self.df, least)
+
+    def half_widths(self, tail: float) -> np.ndarray:
+        """Distance of each bound from its estimate, missed with probability `tail` at most, for tails below .5."""
+        distinct, place = np.unique(np.maximum(self.units - 1, 1), return_inverse=True)
+        of_units = np.array([t_quantile(tail, one) ** 2 for one in distinct.tolist()])[place].reshape(self.units.shape)
+        lasting = np.maximum(self.v_example - self.v_both, 0.0)
+        parts = t_quantile(tail, self.runs - 1) ** 2 * self.v_seed + of_units * lasting
+        return np.maximum(self.quantiles(tail) * np.sqrt(self.variance), np.sqrt(parts))
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,9 @@ from itertools import pairwise
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.stats.contrast import many_degrees_of_freedom
 from evenhand.stats.differences import Interval
+from evenhand.stats.few_runs import ManyFewRuns
 from evenhand.stats.runs_needed import bounds_after
-from evenhand.stats.student_t import t_quantile, t_quantiles
 
 FUTILE = 0.1
 """A chance of deciding that is smaller stops a study for futility."""
@@ -173,12 +172,8 @@ def planned_bounds(
         made = runs[:, :count]
         seed = made.var(axis=1, ddof=1) / count
         example, both = noise * (1 + (count - 1) * common) / count, noise / count
-        variance = np.maximum(seed + example - both, example)
-        df = many_degrees_of_freedom(variance, seed, count, np.full(draws, units))
-        lasting = t_quantile(level, max(units - 1, 1)) ** 2 * max(example - both, 0.0)
-        parts = t_quantile(level, count - 1) ** 2 * seed + lasting
-        least = max(min(float(count - 1), float(df.min())), 1.0)
-        half = np.maximum(-t_quantiles(level, df, least) * np.sqrt(variance), np.sqrt(parts))
+        parts = (np.full(draws, example), np.full(draws, both))
+        half = ManyFewRuns(seed, *parts, count, np.full(draws, units)).half_widths(level)
         middle = made.mean(axis=1)
         low[:, place], high[:, place] = middle - half, middle + half
     return low, high

@@ -11,9 +11,9 @@ import numpy as np
 
 from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import FewEvents, Interval, OnTwoWay
-from evenhand.stats.few_runs import Wider
+from evenhand.stats.few_runs import ManyFewRuns, Wider
 from evenhand.stats.roots import rising_root
-from evenhand.stats.student_t import t_quantile, t_quantiles
+from evenhand.stats.student_t import t_quantile
 
 POWER = 0.8
 ROOT = math.sqrt(2 * math.pi)
@@ -160,18 +160,8 @@ def half_widths(
         units: [K].
         level: one-sided, of each bound, below .5.
     """
-    seed = v_seed[:, None] * _chances(runs)
-    example, lasting = v_example[:, None], np.maximum(v_example - v_both, 0.0)
-    variance = np.maximum(seed + example - v_both[:, None], example)
-    most = np.maximum(units - 1, 1)[:, None].astype(float)
-    ratio = np.divide(variance, seed, out=np.full(seed.shape, np.inf), where=seed > 0)
-    df = np.minimum(np.maximum(ratio**2 * (runs - 1), runs - 1), most)
-    # As in `few_runs`, for many studies at once.
-    distinct, place = np.unique(most[:, 0], return_inverse=True)
-    of_units = np.array([t_quantile(level, one) ** 2 for one in distinct.tolist()])[place]
-    parts = t_quantile(level, runs - 1) ** 2 * seed + (of_units * lasting)[:, None]
-    least = float(runs - 1) if most.min() >= runs - 1 else 1.0
-    return np.maximum(-t_quantiles(level, df, least) * np.sqrt(variance), np.sqrt(parts))
+    seed, example, both, units = (part[:, None] for part in (v_seed, v_example, v_both, units))
+    return ManyFewRuns(seed * _chances(runs), example, both, runs, units).half_widths(level)
 
 
 @lru_cache(maxsize=64)

@@ -22,16 +22,16 @@ import numpy as np
 
 from evenhand.seeds import generator
 from evenhand.stats.agreement import AgreementInterval
-from evenhand.stats.contrast import TwoWay, many_degrees_of_freedom
+from evenhand.stats.contrast import TwoWay
 from evenhand.stats.differences import Apart, FewEvents, Interval, OnTwoWay, added
-from evenhand.stats.few_runs import Wider
+from evenhand.stats.few_runs import ManyFewRuns, Wider
 from evenhand.stats.means import SkewedMean
 from evenhand.stats.power import POWER
 from evenhand.stats.proportion import ProportionDifference, Widened, wilson_bounds
 from evenhand.stats.ranking import LogitInterval, SkewedInterval
 from evenhand.stats.rate_changes import RateChange
 from evenhand.stats.score_interval import ScoreInterval
-from evenhand.stats.student_t import t_quantile, t_quantiles
+from evenhand.stats.student_t import t_quantile
 
 MOST_RUNS = 40
 """The largest number of runs that `runs_needed` returns."""
@@ -137,29 +137,14 @@ class _Future:
     level: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Variance:
+def _after(mean: TwoWay, future: _Future) -> ManyFewRuns:
     """The parts of the two-way variance after J′ runs, float [D] each."""
-
-    seed: np.ndarray
-    example: np.ndarray
-    both: float
-    df: np.ndarray
-
-    @classmethod
-    def after(cls, mean: TwoWay, future: _Future) -> _Variance:
-        now = mean.runs
-        lasting = max(mean.v_example - mean.v_both, 0.0) * now / (now - 1)
-        seed = mean.v_seed * now / future.runs * future.ratio
-        both = mean.v_both * now / future.runs
-        example = np.full(len(seed), lasting * (future.runs - 1) / future.runs + both)
-        units = np.full(len(seed), mean.units)
-        total = np.maximum(seed + example - both, example)
-        return cls(seed, example, both, many_degrees_of_freedom(total, seed, future.runs, units))
-
-    @property
-    def total(self) -> np.ndarray:
-        return np.maximum(self.seed + self.example - self.both, self.example)
+    now = mean.runs
+    lasting = max(mean.v_example - mean.v_both, 0.0) * now / (now - 1)
+    seed = mean.v_seed * now / future.runs * future.ratio
+    both = mean.v_both * now / future.runs
+    example = lasting * (future.runs - 1) / future.runs + both
+    return ManyFewRuns(seed, np.full_like(seed, example), np.array(both), future.runs, np.full(len(seed), mean.units))
 
 
 def _bounds(interval: Interval, future: _Future) -> Bounds:
@@ -172,49 +157,46 @@ def _bounds(interval: Interval, future: _Future) -> Bounds:
     if isinstance(interval, ProportionDifference):
         return _bounds_of_proportions(interval, future)
     whole = _two_way_of(interval)
-    variance = _Variance.after(whole, future)
+    after = _after(whole, future)
     middle = whole.estimate + future.shift
     if isinstance(interval, FewEvents | LogitInterval | SkewedInterval | SkewedMean | AgreementInterval):
         # Its distances fall as the standard error does.
-        falls = np.sqrt(variance.total / whole.variance) if whole.variance > 0 else 1.0
+        falls = np.sqrt(after.variance / whole.variance) if whole.variance > 0 else 1.0
         low, high = interval.bounds(future.level)
         return middle - (whole.estimate - low) * falls, middle + (high - whole.estimate) * falls
-    quantile = _quantiles(future, variance)
+    quantile = after.quantiles(future.level)
     if isinstance(interval, ScoreInterval):
         half = t_quantile(future.level, max(whole.units - 1, 1)) ** 2 / 2
         below, above = (
-            half * step + np.sqrt(quantile**2 * variance.total + (half * step) ** 2)
+            half * step + np.sqrt(quantile**2 * after.variance + (half * step) ** 2)
             for step in (interval.down, interval.up)
         )
         return middle - below, middle + above
     if isinstance(interval, Widened):
-        half = quantile * np.sqrt(variance.total + (quantile * interval.step) ** 2)
+        half = quantile * np.sqrt(after.variance + (quantile * interval.step) ** 2)
     else:
-        units = max(whole.units - 1, 1)
-        lasting = t_quantile(future.level, units) ** 2 * np.maximum(variance.example - variance.both, 0.0)
-        parts = t_quantile(future.level, future.runs - 1) ** 2 * variance.seed + lasting
-        half = np.maximum(quantile * np.sqrt(variance.total), np.sqrt(parts))
+        half = after.half_widths(future.level)
     if isinstance(interval, RateChange):
-        below, above = interval.distances(future.level, half, variance.example)
+        below, above = interval.distances(future.level, half, after.v_example)
         return middle - below, middle + above
     return middle - half, middle + half
 
 
 def _bounds_of_proportions(interval: ProportionDifference, future: _Future) -> Bounds:
     """The two shares move by half of the shift each, and keep their sum where they can."""
-    variance = _Variance.after(interval.whole, future)
+    after = _after(interval.whole, future)
     difference = interval.plus.estimate - interval.minus.estimate + future.shift
     together = np.maximum(interval.plus.estimate + interval.minus.estimate, np.abs(difference))
     quantile, most = -t_quantile(future.level, interval.df), interval.most_after(future.runs)
     limits = []
     for mean, share in ((interval.plus, together + difference), (interval.minus, together - difference)):
         share = np.clip(share / 2, 0.0, 1.0)
-        spread = _Variance.after(mean, future).total
+        spread = _after(mean, future).variance
         known = (spread > 0) & (share > 0) & (share < 1)
         size = np.divide(share * (1 - share), spread, out=np.full(len(share), math.inf), where=known)
         limits.append((share, *wilson_bounds(share, np.minimum(size, most), quantile)))
     (p, p_low, p_high), (m, m_low, m_high) = limits
-    half = _quantiles(future, variance) * np.sqrt(variance.total)
+    half = after.quantiles(future.level) * np.sqrt(after.variance)
     return (
         difference - np.maximum(np.hypot(p - p_low, m_high - m), half),
         difference + np.maximum(np.hypot(p_high - p, m - m_low), half),
@@ -233,17 +215,12 @@ def _bounds_apart(interval: Apart, future: _Future) -> Bounds:
         middle = part.estimate + moves
         below.append(middle - low)
         above.append(high - middle)
-    variance = _Variance.after(interval.whole, future)
-    half, middle = _quantiles(future, variance) * np.sqrt(variance.total), interval.estimate + future.shift
+    after = _after(interval.whole, future)
+    half, middle = after.quantiles(future.level) * np.sqrt(after.variance), interval.estimate + future.shift
     return (
         middle - np.maximum(interval.scale * added(below[0], above[1], interval.correlation), half),
         middle + np.maximum(interval.scale * added(above[0], below[1], interval.correlation), half),
     )
-
-
-def _quantiles(future: _Future, variance: _Variance) -> np.ndarray:
-    least = max(min(float(future.runs - 1), float(variance.df.min())), 1.0)
-    return -t_quantiles(future.level, variance.df, least)
 
 
 def _two_way_of(interval: Interval) -> TwoWay:
