@@ -58,6 +58,7 @@ class KnownScores:
         size: examples per unit, which share the example's effect.
         weights: whether examples have weights.
         alone: whether there is no reference, so that gaps get the verdicts.
+        against: whom groups are compared with: `rest`, `overall` or a group.
     """
 
     sizes: tuple[int, ...]
@@ -72,11 +73,14 @@ class KnownScores:
     size: int = 1
     weights: bool = False
     alone: bool = False
+    against: str = "rest"
     margins: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def design(self) -> Design:
-        setting = SettingDesign(references=() if self.alone else ("reference",), methods=METHODS, vary=self.vary)
+        references = () if self.alone else ("reference",)
+        against = {} if self.against == "rest" else {"who": self.against}
+        setting = SettingDesign(references=references, methods=METHODS, vary=self.vary, against=against)
         return DESIGN.model_copy(update={"settings": {"s": setting}, "margins": dict(self.margins)})
 
     def scorer(self, method: str) -> Scorer:

@@ -23,6 +23,10 @@ from known_scores import MEASURES, KnownScores, Scorer
 TAIL = 0.05
 MOSTLY = 0.5
 """Below this share of repetitions with an interval those that have one are a selection, of which nothing is claimed."""
+SHARES = 0.2
+"""How often the gap to everybody of a predictive value may miss, of a group that holds nearly all who are predicted so.
+
+It is the share of the others times a gap, and both are estimates from few."""
 UNCOVERED, UNCOVERED_BY_WILSON = 0.07, 0.11
 """How often levels may lie outside of their 95% intervals; predictive values near 1 have Wilson's, which miss more."""
 
@@ -37,6 +41,7 @@ ONE = {
     "groups that differ": KnownScores((60, 440), (0.2, 0.5), Scorer((0.8, 1.6), (0.3, 0.0), (2.0, 1.0))),
 }
 """One model."""
+OF_SHARES = replace(ONE["groups that differ"], alone=True, against="overall")
 TWO = {
     "a small group": KnownScores((40, 400), (0.5, 0.5)),
     "rare positives": KnownScores((100, 900), (0.1, 0.1), Scorer(1.2, 0.6), Scorer(1.2, 0.6)),
@@ -136,7 +141,9 @@ def check(world: KnownScores, repetitions: int, seed: int = 0) -> None:
             most = UNCOVERED_BY_WILSON if name.endswith("predictive_value") else UNCOVERED
             assert below + above <= bounds.most(most, count), (key, below, above)
         else:
-            assert max(below, above) <= bounds.most(TAIL, count), (key, below, above)
+            of_shares = world == OF_SHARES and key == ("positive_predictive_value", "gap", "b")
+            most = SHARES if of_shares else TAIL
+            assert max(below, above) <= bounds.most(most, count), (key, below, above)
 
 
 CERTAIN = {"0.9 claimed, 0.9 true": (0.9, 0.9), "0.99 claimed, 0.95 true": (0.99, 0.95), "0.999, 0.98": (0.999, 0.98)}
@@ -176,6 +183,23 @@ def test_changes_and_gap_changes_hold_the_truth():
     check(TWO["other thresholds"], 30)
 
 
+def test_gaps_to_everybody_hold_the_truth_and_are_no_longer_than_their_part_of_the_gap_to_the_rest():
+    """Everybody includes the group, so that their errors go together."""
+    world = replace(ONE["overconfident"], sizes=(200, 300), alone=True)
+    check(replace(world, against="overall"), 40)
+    widths = {}
+    for against in ("rest", "overall"):
+        reading = reading_of(replace(world, against=against), np.random.default_rng(1))
+        for member in compared(reading, MEASURES, ("gap",)):
+            if member.comparison.method == "method" and member.contrast.interval is not None:
+                low, high = member.contrast.interval.bounds(TAIL)
+                estimand = member.comparison.estimand
+                widths[estimand.measure.name, estimand.subset.group, against] = high - low
+    for name in MEASURES:
+        ratio = widths[name, "a", "overall"] / widths[name, "a", "rest"]
+        assert 0.45 < ratio < 0.75, (name, ratio)  # .6 is the share of the others
+
+
 def test_harm_of_one_group_is_found():
     """The method separates the classes of one group worse; thresholds and calibration stay."""
     harmed = KnownScores((400, 1600), (0.4, 0.4), Scorer((0.7, 1.5)), Scorer(1.5))
@@ -200,6 +224,18 @@ def test_levels_and_gaps_of_one_model(name, repetitions):
 @pytest.mark.parametrize("name", TWO)
 def test_changes_and_gap_changes(name, repetitions):
     check(TWO[name], repetitions(500))
+
+
+@pytest.mark.simulate
+@pytest.mark.parametrize("name", ONE)
+def test_gaps_to_everybody(name, repetitions):
+    check(replace(ONE[name], alone=True, against="overall"), repetitions(500))
+
+
+@pytest.mark.simulate
+@pytest.mark.parametrize("name", TWO)
+def test_changes_of_gaps_to_everybody(name, repetitions):
+    check(replace(TWO[name], against="overall"), repetitions(500))
 
 
 if __name__ == "__main__":  # prints every share of every world: python tests/coverage/test_scores.py 200

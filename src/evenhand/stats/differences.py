@@ -48,6 +48,7 @@ class FewEvents:
         first, second: the proportions with their two-way variances.
         coefficients: a and b, above 0.
         correlation: of the two, where units are on both sides; of independent ones 0.
+        more: variance of the difference that is neither proportion's, as where the coefficients are estimates.
     """
 
     whole: TwoWay
@@ -55,6 +56,7 @@ class FewEvents:
     second: TwoWay
     coefficients: tuple[float, float] = (1.0, 1.0)
     correlation: float = 0.0
+    more: float = 0.0
 
     @property
     def estimate(self) -> float:
@@ -91,7 +93,7 @@ class FewEvents:
             for side in (self.first, self.second)
         )
         (middle,), (spread,), (few,) = smoothed_difference(first, second, self.coefficients, self.correlation)
-        return float(middle), float(spread), bool(few)
+        return float(middle), math.hypot(float(spread), math.sqrt(self.more)), bool(few)
 
 
 @dataclass(frozen=True, eq=False)

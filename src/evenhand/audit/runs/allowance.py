@@ -16,7 +16,7 @@ import numpy as np
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.measures.steps import LabelScores, Steps
 from evenhand.stats.contrast import TwoWay
-from evenhand.stats.differences import Apart, Interval
+from evenhand.stats.differences import Apart, Interval, correlation_of
 
 Term = tuple[float, np.ndarray, Steps | LabelScores | None]
 """The value of one run with the weights of its examples, float [k], and how far one more example can move it."""
@@ -47,12 +47,29 @@ class Difference:
         whole: with its two-way variance.
         first, second: the samples.
         totals: float [U], what each unit contributes to the difference.
+        apart: the second without the examples of the first, where it is everybody.
+        scale: the error of the difference is so many times that of the first minus `apart`.
+        overlaps: whether the first has examples in common with `apart`.
     """
 
     whole: TwoWay
     first: Sample
     second: Sample
     totals: np.ndarray
+    apart: Sample
+    scale: float = 1.0
+    overlaps: bool = False
+
+    @property
+    def correlation(self) -> float:
+        """The correlation of the samples' errors, from their variances and that of the difference."""
+        variances = (np.array(mean.variance) for mean in (self.whole, self.first.mean, self.second.mean))
+        return float(correlation_of(*variances))
+
+    @property
+    def correlation_of_examples(self) -> float:
+        """That correlation where the samples have examples in common; else 0, though runs may move both samples."""
+        return self.correlation if self.overlaps else 0.0
 
 
 class Allowance(ABC):
@@ -76,15 +93,14 @@ class Allowance(ABC):
     def difference(self, difference: Difference, values: int = 1) -> Interval:
         """The interval of a difference between two samples, each a mean of a sum of so many values of the measure."""
 
-    def gap_change(self, difference: Difference, changes: Sequence[Interval], part: float) -> Interval:
+    def gap_change(self, difference: Difference, changes: Sequence[Interval]) -> Interval:
         """The interval of a change of a gap.
 
         Args:
             difference: the change within the group minus that within whom it is compared with.
-            changes: the intervals of the two.
-            part: see `stats.differences.Apart`.
+            changes: the intervals of those within `first` and `apart`.
         """
-        return Apart(difference.whole, changes[0], changes[1], part)
+        return Apart(difference.whole, changes[0], changes[1], difference.scale, difference.correlation_of_examples)
 
     def refused(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:
         """Why an estimate has no interval, as a note; empty where it has one.

@@ -13,7 +13,7 @@ import numpy as np
 from evenhand.audit.comparisons import in_some_run
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.allowance import Allowance, Difference, Sample
-from evenhand.stats.differences import Apart, Interval, correlation_of
+from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.ranking import LogitInterval, SkewedInterval, distance_in_units
 
 LEAST_JUDGED = 30
@@ -38,13 +38,10 @@ class AreaAllowance(Allowance):
 
     def difference(self, difference: Difference, values: int = 1) -> Interval:
         first, second = (_logit(sample).over(values) for sample in (difference.first, difference.second))
-        variances = (
-            np.array(mean.variance) for mean in (difference.whole, difference.first.mean, difference.second.mean)
-        )
-        together = float(correlation_of(*variances))  # runs move both sides, and so do units of both
-        return Apart(difference.whole, first, second, values, together)
+        # Runs move both sides, and so do units of both.
+        return Apart(difference.whole, first, second, values, difference.correlation)
 
-    def gap_change(self, difference: Difference, changes: Sequence[Interval], part: float) -> Interval:
+    def gap_change(self, difference: Difference, changes: Sequence[Interval]) -> Interval:
         return SkewedInterval.of(difference.whole, difference.totals)
 
     def refused(self, influences: Sequence[Influence], samples: Sequence[Sample], word: str) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ from evenhand.audit.runs.gap_evidence import (
     Sided,
     gap_of_runs,
     gap_runs,
-    part_apart,
     positive_if_worse,
+    share_of,
     sides_of,
     smallest_of,
 )
@@ -79,8 +79,6 @@ def _of_pairs(
     """
     measure, sign = comparison.estimand.measure, int(comparison.signs[0])
     inside, outside, *rest = sides
-    part = part_apart(reader, [(ours[0], ours[1], all_[1]) for ours, all_ in zip(inside, outside, strict=True)])
-
     both = zip(inside, outside, strict=True)
     common = not rest and any(np.intersect1d(ours[1].rows, theirs[1].rows).size for ours, theirs in both)
 
@@ -88,7 +86,8 @@ def _of_pairs(
         gap = _sided(reader, measure, sign, (first, second), (inside, outside))
         if not rest:
             return replace(gap, overlaps=common)
-        return replace(gap, apart=_sided(reader, measure, sign, (first, second), (inside, *rest)).second, part=part)
+        share = share_of(reader, [(ours[0], ours[1], all_[1]) for ours, all_ in zip(inside, outside, strict=True)])
+        return gap.beside(_sided(reader, measure, sign, (first, second), (inside, *rest)), share, measure)
 
     difference = sided(1, -1)
     apart = (inside, rest[0] if rest else outside)
@@ -102,13 +101,14 @@ def _of_pairs(
     adjusted, doubts = None, [doubt for side in evidence for doubt in side.doubts]
     adjustments = [side.adjustment for side in evidence if side.adjusted is not None]
     if allowance is not None:
-        adjusted = allowance.gap_change(difference.difference, intervals, difference.part)
+        adjusted = allowance.gap_change(difference.difference, intervals)
         doubts = allowance.doubts_on_gap_change(difference.difference, doubts)
     elif all(isinstance(side.adjusted, RateChange) for side in evidence):
         moved = [part for side in evidence if isinstance(side.adjusted, RateChange) for part in side.adjusted.sides]
         adjusted = RateChange(whole, tuple(moved), cluster_step(difference.totals) if reader.uneven else 0.0)
     elif any(adjustment != SKEWED for adjustment in adjustments):
-        adjusted = Apart(whole, intervals[0], intervals[1], difference.part)
+        together = difference.difference.correlation_of_examples
+        adjusted = Apart(whole, intervals[0], intervals[1], difference.scale, together)
     unseen = [side.unseen for side in evidence if side.unseen is not None]
     return Evidence(
         whole,
@@ -170,7 +170,7 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
         defined = gap_runs(reader, comparison.estimand, comparison.opposite, method)
         if not enough_runs(len(defined), len(reader.evaluation.seeds(method))):
             return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{method} was not run")
-        sides.append(gap_of_runs(reader, defined, sign, measure.proportion))
+        sides.append(gap_of_runs(reader, defined, measure, sign))
         smallest.append(smallest_of(defined))
         doubts += sides[-1].doubts(defined, reader.sample)
     ours, theirs = sides

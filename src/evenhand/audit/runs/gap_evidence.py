@@ -12,7 +12,7 @@ from evenhand.audit.comparisons import Evidence, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
-from evenhand.audit.measures.influence import Influence
+from evenhand.audit.measures.influence import Influence, RateOf
 from evenhand.audit.measures.steps import LabelScores, Steps, combined
 from evenhand.audit.reading import LEVEL, Estimate
 from evenhand.audit.runs.allowance import Allowance, Difference, Sample
@@ -43,8 +43,10 @@ class Sided:
         units: int [U], the codes of the units of both; totals: float [U], what each contributes to the difference.
         apart: the second without the group: of everybody the rest.
         part: the difference is so many times that of the group and `apart`; see `gap_sides.Sides`.
+        scale: the error of the difference is so many times that of the group minus `apart`.
+        composition: the variance that the difference has since the group's share in everybody is an estimate.
         together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
-        samples: both sides, with what intervals allow for.
+        samples: the group, those whom it is compared with, and `apart`, with what intervals allow for.
         allowance: what the measure's intervals allow for; None for proportions, and where it is nothing.
     """
 
@@ -55,6 +57,8 @@ class Sided:
     totals: np.ndarray
     apart: TwoWay
     part: float = 1.0
+    scale: float = 1.0
+    composition: float = 0.0
     together: bool = False
     overlaps: bool = False
     samples: tuple[Sample, ...] = ()
@@ -104,7 +108,31 @@ class Sided:
             )
             for mean, own, side in zip((ours, theirs), cells, both, strict=True)
         )
-        return cls(whole, ours, theirs, codes, totals, theirs, 1.0, together, False, samples, allowance)
+        samples = (*samples, samples[1])
+        return cls(whole, ours, theirs, codes, totals, theirs, together=together, samples=samples, allowance=allowance)
+
+    def beside(self, rest: Sided, share: float, measure: Measure) -> Sided:
+        """The difference from everybody, whose interval has the form of that from the rest.
+
+        Of means over examples it is 1 − share times that from the rest. The share of a group in what predictive values
+        are taken of is an estimate, and F1 has other shares: their errors are as many times those of the difference
+        from the rest as their standard errors are.
+
+        Args:
+            rest: the difference from the rest.
+            share: of the group in everybody.
+            measure: whose difference it is.
+        """
+        whole, other, part = self.whole.variance, rest.whole.variance, 1 - share
+        given = isinstance(measure.influence, RateOf)  # whom labels choose, not predictions
+        return replace(
+            self,
+            apart=rest.second,
+            part=part,
+            scale=math.sqrt(whole / other) if other > 0 else part,
+            composition=0.0 if given else max(whole - part**2 * other, 0.0),
+            samples=(*self.samples[:2], rest.samples[1]),
+        )
 
     def interval(self, proportion: bool, rates: int = 1) -> Interval:
         """The interval of the difference, for few runs, and for few events of a proportion or few units that matter.
@@ -122,8 +150,8 @@ class Sided:
     @property
     def difference(self) -> Difference:
         """The difference, with what intervals allow for."""
-        first, second = self.samples
-        return Difference(self.whole, first, second, self.totals)
+        first, second, apart = self.samples
+        return Difference(self.whole, first, second, self.totals, apart, self.scale, self.overlaps)
 
     def doubts(self, runs: Sequence[GapRun], word: str) -> tuple[str, ...]:
         """Why the gap of these runs is shown and not judged, if it is not; `word` is for what is counted."""
@@ -131,7 +159,7 @@ class Sided:
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
-        return gap_interval(self.whole, self.first, self.apart, rates, self.part, self.overlaps)
+        return gap_interval(self.whole, self.first, self.apart, rates, self.part, self.overlaps, self.composition)
 
     @property
     def proportions(self) -> TwoProportions:
@@ -169,7 +197,7 @@ def gap_evidence(gaps: GapsToRest, comparison: Comparison, notes: Sequence[str])
         notes.append(_undefined_note(reader, estimand, opposite, method, len(defined)))
     if not enough_runs(len(defined), len(seeds)):
         return Evidence(None, len(defined), len(seeds), tuple(notes), nothing=f"{method} was not run")
-    gap = gap_of_runs(reader, defined, sign, measure.proportion)
+    gap = gap_of_runs(reader, defined, measure, sign)
     runs, inside, outside, _ = zip(*defined, strict=True)
     units = reader.units(runs, inside), reader.units(runs, outside)
     return Evidence(
@@ -232,7 +260,7 @@ def smallest_of(defined: Sequence[GapRun]) -> int:
 
 
 def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measure) -> Estimate:
-    gap = gap_of_runs(reader, runs, 1, measure.proportion)
+    gap = gap_of_runs(reader, runs, measure)
     n = len(gap.units)
     if math.isnan(gap.whole.variance):
         return Estimate(gap.whole.estimate, None, None, n)
@@ -262,8 +290,9 @@ def gap_runs(reader: RunInfluences, estimand: Estimand, opposite: Subset, method
     return [parts for parts in every if not any(math.isnan(part.value) for part in parts[1:] if part is not None)]
 
 
-def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, proportion: bool = False) -> Sided:
+def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], measure: Measure, sign: int = 1) -> Sided:
     """The gap of a method over runs; with the sign −1 positive where less of the measure is worse."""
+    proportion = measure.proportion
 
     def sided(*sides: Sequence[Influence]) -> Sided:
         units = [codes for side in sides for codes in reader.units([parts[0] for parts in runs], side)]
@@ -280,22 +309,22 @@ def gap_of_runs(reader: RunInfluences, runs: Sequence[GapRun], sign: int = 1, pr
             np.intersect1d(ours.rows, theirs.rows).size for ours, theirs in zip(inside, outside, strict=True)
         )
         return replace(gap, overlaps=common)
-    return replace(gap, apart=sided(inside, rests).second, part=part_apart(reader, [parts[:3] for parts in runs]))
+    return gap.beside(sided(inside, rests), share_of(reader, [parts[:3] for parts in runs]), measure)
 
 
-def part_apart(reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]]) -> float:
-    """1 − the share of a group in everybody whom it is compared with, the mean over runs."""
+def share_of(reader: RunInfluences, runs: Sequence[tuple[Run, Influence, Influence]]) -> float:
+    """The share of a group in everybody whom it is compared with, the mean over runs."""
     weight = reader.evaluation.population.weight
 
     def total(run: Run, influence: Influence) -> float:
         return float(weight[run.rows[influence.rows]].sum())
 
-    return float(np.mean([1 - total(run, inside) / total(run, everybody) for run, inside, everybody in runs]))
+    return float(np.mean([total(run, inside) / total(run, everybody) for run, inside, everybody in runs]))
 
 
 def sides_of(estimand: Estimand, opposite: Subset) -> tuple[Estimand, ...]:
     """The estimand of the group, of whom it is compared with, and where these are everybody, of its rest."""
-    rest = [] if opposite.group is not None or not estimand.measure.proportion else [estimand.subset.rest]
+    rest = [] if opposite.group is not None or opposite.complement else [estimand.subset.rest]
     return tuple(replace(estimand, subset=subset) for subset in (estimand.subset, opposite, *rest))
 
 

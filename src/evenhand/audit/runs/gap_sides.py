@@ -75,7 +75,13 @@ class Sides:
 
 
 def gap_interval(
-    whole: TwoWay, first: TwoWay, second: TwoWay, rates: float = 1, part: float = 1.0, overlaps: bool = False
+    whole: TwoWay,
+    first: TwoWay,
+    second: TwoWay,
+    rates: float = 1,
+    part: float = 1.0,
+    overlaps: bool = False,
+    more: float = 0.0,
 ) -> FewEvents | Wider:
     """The interval of a gap of proportions.
 
@@ -85,6 +91,7 @@ def gap_interval(
         rates: how many rates each side is the sum of: 2 for the sum of two gaps.
         part: the gap is so many times the difference of the sides; see `Sides`.
         overlaps: whether the sides have examples in common.
+        more: see `FewEvents`.
     """
     ours, theirs = (
         replace(side, estimate=side.estimate / rates, variance=side.variance / rates**2) for side in (first, second)
@@ -92,7 +99,7 @@ def gap_interval(
     correlation = 0.0
     if overlaps:
         correlation = float(correlation_of(*(np.array(each.variance) for each in (whole, first, second))))
-    few = FewEvents(whole, ours, theirs, (rates * part, rates * part), correlation)
+    few = FewEvents(whole, ours, theirs, (rates * part, rates * part), correlation, more)
     return few if whole.runs < 2 else Wider(FewRuns(whole), few)
 
 

@@ -54,7 +54,7 @@ def ratio_estimates(
     estimates = []
     for run in reader.runs_of(method):
         if id(run) in by_run:
-            gap = gap_of_runs(reader, [by_run[id(run)]], proportion=True)
+            gap = gap_of_runs(reader, [by_run[id(run)]], of_rate.measure)
             estimates.append(_estimate(between, gap.proportions, len(gap.units), named))
             continue
         reasons = [reader.influence(run, side).reason for side in sides_of(of_rate, opposite)[:2]]
@@ -63,7 +63,7 @@ def ratio_estimates(
     if not defined:
         reasons = sorted({note for estimate in estimates for note in estimate.notes})
         return _against([*estimates, Estimate(None, None, None, 0, tuple(reasons))], opposite), None
-    gap = gap_of_runs(reader, defined, proportion=True)
+    gap = gap_of_runs(reader, defined, of_rate.measure)
     estimates.append(_estimate(between, gap.proportions, len(gap.units), named))
     return _against(estimates, opposite), smallest_of(defined)
 

@@ -24,7 +24,8 @@ class StepAllowance(Allowance):
         return _score_interval(sample)
 
     def difference(self, difference: Difference, values: int = 1) -> Interval:
-        return Apart(difference.whole, _score_interval(difference.first), _score_interval(difference.second))
+        first, apart = _score_interval(difference.first), _score_interval(difference.apart)
+        return Apart(difference.whole, first, apart, difference.scale, difference.correlation_of_examples)
 
 
 def _score_interval(sample: Sample) -> ScoreInterval:

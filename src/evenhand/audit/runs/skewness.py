@@ -44,7 +44,7 @@ class SkewnessAllowance(Allowance):
     def difference(self, difference: Difference, values: int = 1) -> Interval:
         return _skewed(difference.whole, difference.totals)
 
-    def gap_change(self, difference: Difference, changes: Sequence[Interval], part: float) -> Interval:
+    def gap_change(self, difference: Difference, changes: Sequence[Interval]) -> Interval:
         return _skewed(difference.whole, difference.totals)
 
     def caveats(self, difference: Difference) -> tuple[str, ...]:
