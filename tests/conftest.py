@@ -130,6 +130,7 @@ def evenhand() -> CommandLine:
                 code = 0
             except SystemExit as ended:
                 code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        assert "Traceback (most recent call last)" not in err.getvalue(), err.getvalue()
         return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
 
     return call

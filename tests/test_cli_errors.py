@@ -70,6 +70,26 @@ def test_an_empty_path_as_of_an_unset_variable_is_refused(evenhand, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
+def test_an_error_of_the_program_has_a_traceback_and_is_no_answer_of_a_gate(tmp_path):
+    """Python ends with 1 after a traceback, which a gate says where results fail it."""
+    failing = "from evenhand.cli_errors import one_sentence\nwith one_sentence():\n    {}[0]\n"
+    done = subprocess.run([sys.executable, "-c", failing], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr.endswith("KeyError: 0\n") and "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["junit", "summary"])
+def test_a_gate_that_cannot_write_its_answer_does_not_say_that_it_failed(evenhand, tmp_path, monkeypatch, target):
+    (tmp_path / "table.csv").write_text("g,y,h\n" + "a,1,1\nb,0,0\na,0,1\nb,1,1\n" * 40)
+    asked = ("--label", "y", "--prediction", "h", "--group", "g", "--out", tmp_path / "out")
+    assert evenhand("audit", tmp_path / "table.csv", *asked).returncode == 0
+    (tmp_path / "taken").mkdir()
+    if target == "summary":
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "taken"))
+    junit = ("--junit", tmp_path / "taken") if target == "junit" else ()
+    done = evenhand("check", tmp_path / "out", "--fail-on", "worse", *junit)
+    assert done.returncode == 2 and "taken: Is a directory" in done.stderr
+
+
 def test_one_margin_for_each_measure(evenhand, tmp_path):
     asked = ("--label", "y", "--prediction", "h", "--group", "g", "--margin", "accuracy=.1", "--margin", "accuracy=.2")
     (tmp_path / "table.csv").write_text("g,y,h\na,1,1\n")

@@ -200,7 +200,9 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="hold worse to 5% over all families of verdicts together (Holm)")
     ] = False,
-    junit: Annotated[Path | None, typer.Option(metavar="PATH", help="write the answer as JUnit XML as well")] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="PATH", parser=named_path, help="write the answer as JUnit XML as well")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Exit 0 if the results of a folder pass a gate, 1 if they fail, 2 if that cannot be decided.

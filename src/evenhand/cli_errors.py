@@ -6,6 +6,7 @@ import errno
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +24,9 @@ _UNWRITABLE = (
     errno.ENOTDIR,
     errno.EEXIST,
     errno.ENAMETOOLONG,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EIO,
 )
 """What a machine refuses, such as a folder in a file or a name that is too long; not what is wrong in the program."""
 
@@ -55,7 +59,7 @@ def one_sentence() -> Iterator[None]:
     """Context manager that ends the process with a sentence on standard error where a command is ended early.
 
     The status is 2 for bad input, missing packages and what cannot be written, 130 for Ctrl-C and 143 for SIGTERM.
-    Errors of the program itself keep their traceback.
+    Errors of the program itself have a traceback, and 2 too: 1 is how a gate says that results fail it.
     """
     try:
         with _signals_raised():
@@ -65,14 +69,23 @@ def one_sentence() -> Iterator[None]:
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _TRAINING:
-            raise
+            _fail()
         _end(f"training needs {missing}; install it with: pip install 'evenhand[train]'", 2)
     except OSError as error:
         if error.errno not in _UNWRITABLE:
-            raise
+            _fail()
         _end(f"{error.filename or 'the disk'}: {error.strerror}; what was complete before is kept", 2)
     except Stopped as stopped:
         _end("interrupted; what is complete is kept, and the same command continues from there", 128 + stopped.number)
+    # Any exception: whatever is wrong in the program.
+    except Exception:
+        _fail()
+
+
+def _fail() -> NoReturn:
+    """End the process with the traceback of an error of the program."""
+    traceback.print_exc()
+    sys.exit(2)
 
 
 def _end(sentence: str, status: int) -> NoReturn:

@@ -280,3 +280,26 @@ def test_intervals_of_balanced_accuracy_and_of_contrasts_cover(models):
         estimate, low, high = np.array(rows).T
         truth = estimate.mean()
         assert 0.91 <= ((low <= truth) & (truth <= high)).mean() <= 0.99, name
+
+
+def test_a_model_that_was_trained_on_everyone_of_a_group_is_left_out_of_the_groups_gap():
+    """It has no balanced accuracy there, so that the group and its rest would be means over different models."""
+    rng = np.random.default_rng(7)
+    groups, frames = rng.choice(["a", "b", "c"], 300), []
+    for method in ("full", "lora"):
+        for model in range(4):
+            member = np.random.default_rng(model).random(300) < 0.5
+            if model == 0:
+                member[groups == "c"] = True
+            score = rng.normal(size=300) + 0.5 * member
+            frame = pl.DataFrame({"id": np.arange(300), "race": groups, "in": member, "s": score})
+            frames.append(frame.with_columns(method=pl.lit(method), seed=pl.lit(model)))
+    table = pl.concat(frames)
+    results = audit(table, **SEVERAL, measures=[BALANCED])
+    (row,) = results.verdicts.filter(comparison="gap change", group="c").to_dicts()
+    assert row["runs"] == 3 and "defined in 3 of 4 models" in row["note"]
+    others = audit(table.filter(pl.col("seed") > 0), **SEVERAL, measures=[BALANCED])
+    assert row["contrast"] == pytest.approx(others.verdicts.filter(comparison="gap change", group="c")["contrast"][0])
+    alone = audit(table.filter(method="full"), **ONE, seed="seed", example="id", measures=[BALANCED])
+    assert alone.verdicts.filter(comparison="gap", group="c")["runs"].item() == 3
+    assert alone.verdicts.filter(comparison="gap", group="a")["runs"].item() == 4

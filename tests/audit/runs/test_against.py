@@ -10,6 +10,7 @@ import pytest
 
 import evenhand
 from evenhand.audit.estimands import Estimand, Subset, gap, gap_change
+from evenhand.audit.ingest.against import compared_with
 from evenhand.audit.kinds.prediction_tables import readings
 from evenhand.audit.measures import measure_named
 from evenhand.audit.runs.gap_change_evidence import gap_change_evidence
@@ -199,3 +200,13 @@ def test_where_nothing_is_said_groups_are_compared_with_the_rest():
     reading = reading_of(study(n=200, seeds=2), {})
     assert (reading.rates.opposites == reading.rates.rests).all()
     assert replace(Subset("who", "b"), complement=True) == reading.reader.opposite(Subset("who", "b"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"), [("g=overall", "overall"), ("overall", "overall"), ("g=rest", "rest"), ("rest", "rest")]
+)
+def test_a_word_that_is_also_the_name_of_a_group_is_refused(asked, word):
+    """Else the rows would be about everybody, and say that they are about the group."""
+    with pytest.raises(InputError, match=f'against {asked}: {word} means .*, and g has a group "{word}"; rename'):
+        compared_with([asked], {"g": ["a", word], "h": ["b"]})
+    assert compared_with(["h=b"], {"g": ["a", word], "h": ["b"]})[0] == {"h": "b"}

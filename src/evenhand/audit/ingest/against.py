@@ -23,7 +23,8 @@ def compared_with(asked: Sequence[str], groups: Mapping[str, Sequence[str]]) -> 
         `overall` or a group by attribute, and a note on each attribute that has none of the groups.
 
     Raises:
-        InputError: a group that no attribute has, two for one attribute, or no groups to compare.
+        InputError: a group that no attribute has, two for one attribute, no groups to compare, or one of the words where
+            a group has that name.
 
     Example:
         >>> compared_with(["White"], {"race": ["Black", "White"]})
@@ -37,6 +38,7 @@ def compared_with(asked: Sequence[str], groups: Mapping[str, Sequence[str]]) -> 
         raise InputError(f"against: name {REST} or {OVERALL}, not both")
     chosen: dict[str, str] = {}
     for text in asked:
+        _check_words(text, names)
         if text in (REST, OVERALL):
             continue
         for attribute, group in _places(text, names):
@@ -55,6 +57,19 @@ def compared_with(asked: Sequence[str], groups: Mapping[str, Sequence[str]]) -> 
     if default == OVERALL:
         chosen = {attribute: chosen.get(attribute, OVERALL) for attribute in names}
     return {attribute: group for attribute, group in chosen.items() if group != REST}, notes
+
+
+def _check_words(text: str, names: Mapping[str, Sequence[str]]) -> None:
+    """Raise InputError where `rest` or `overall` is asked for and is also the name of a group."""
+    attribute, separator, word = text.partition("=")
+    word = word if separator and attribute in names else text
+    among = [attribute] if word != text else list(names)
+    meaning = {REST: "the rest", OVERALL: "everybody"}.get(word)
+    for name in among if meaning else ():
+        if word in names[name]:
+            raise InputError(
+                f'against {text}: {word} means {meaning}, and {name} has a group "{word}"; rename that group'
+            )
 
 
 def _places(text: str, names: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.estimands import EVERYONE, Comparison, Estimand, Subset, change, gap, gap_change
 from evenhand.audit.evaluation import Groups, groups_of, unit_codes
 from evenhand.audit.kinds.membership_evidence import membership_evidence
-from evenhand.audit.kinds.membership_gaps import LeakGap, gap_change_evidence, gap_evidence
+from evenhand.audit.kinds.membership_gaps import LeakGap, gap_change_evidence, gap_evidence, leaks_of
 from evenhand.audit.measures import Kind, Measure
 from evenhand.audit.measures.membership import CorrelationOf, LeakOf, LossOf, RangeOf
 from evenhand.audit.membership.group_gaps import DRAWS, FEW_GROUPS, RATES, eligible, largest_gap, permuted
@@ -179,8 +179,9 @@ class MembershipReading:
         runs: dict[int | None, Targets] = {seed: targets.take([seed]) for seed in targets.seeds}
         runs[None] = targets
         for seed, models in runs.items():
-            found = LeakGap.of(*(estimand.measure.influence.of_side(models, models.known & side) for side in sides))
-            notes = _notes(targets) if seed is None else []
+            ((leaks,), left_out) = leaks_of([models], (sides[0], sides[1]), estimand.measure.influence.of_side)
+            found = LeakGap.of(*leaks)
+            notes = [*left_out, *_notes(targets)] if seed is None else []
             if found.reason:
                 yield seed, Estimate(None, None, None, found.examples, (found.reason, *notes))
                 continue

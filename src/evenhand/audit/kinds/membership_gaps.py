@@ -96,15 +96,43 @@ class LeakGap:
         return (FEW_ON_A_SIDE,) if self.smallest < LEAST_PERMUTED else ()
 
 
+def leaks_of(methods: Sequence[Targets], sides: Sides, leak_of: LeakFunction) -> tuple[list[list[Leak]], list[str]]:
+    """The measure of each method on each side, over the models that have a value on every side of every method.
+
+    A model that was trained on all examples of a group, or on none, has no balanced accuracy there.
+
+    Args:
+        methods: each with the same models, unless there is one.
+        sides: the group and its rest.
+        leak_of: computes the measure.
+
+    Returns:
+        By method and side, and a note on the models that are left out, if any are.
+    """
+    used = np.ones(len(methods[0].seeds), dtype=bool)
+    while True:
+        leaks = [[leak_of(one, one.known & side & used[:, None]) for side in sides] for one in methods]
+        every = [leak for of_method in leaks for leak in of_method]
+        if any(leak.reason for leak in every):
+            return leaks, []
+        valued = [set(leak.models) for leak in every if leak.models is not None]
+        common = sorted(set.intersection(*valued)) if valued else np.flatnonzero(used).tolist()
+        if all(models == set(common) for models in valued):
+            whole = "" if used.all() else f"defined in {int(used.sum())} of {len(used)} models"
+            return leaks, [whole] if whole else []
+        used[:] = False
+        used[common] = True
+
+
 def gap_evidence(targets: Targets, sides: Sides, leak_of: LeakFunction) -> Evidence:
     """The evidence on the gap of one method over its models."""
     if targets.absent:
         return none_of(0, (targets.absent,))
-    found = LeakGap.of(*(leak_of(targets, targets.known & side) for side in sides))
-    models = len(targets.seeds)
+    ((leaks,), notes) = leaks_of([targets], sides, leak_of)
+    found = LeakGap.of(*leaks)
     if found.reason:
-        return none_of(models, (found.reason,))
-    return _evidence(found, models, (), few_events=found.interval)
+        return none_of(len(targets.seeds), (found.reason,))
+    return _evidence(found, len(found.cells), tuple(notes), few_events=found.interval)
 
 
 def gap_change_evidence(
@@ -123,14 +151,18 @@ def gap_change_evidence(
     if compared.undefined:
         return none_of(0, (*compared.notes, compared.undefined))
     both = compared.first, compared.second
-    leaks = [[leak_of(targets, targets.known & side) for side in sides] for targets in both]
+    together = [both] if compared.paired else [[targets] for targets in both]
+    found = [leaks_of(methods, sides, leak_of) for methods in together]
+    leaks = [pair for of_methods, _ in found for pair in of_methods]
     gaps = [LeakGap.of(*pair) for pair in leaks]
     models = min(len(targets.seeds) for targets in both)
     reason = gaps[0].reason or gaps[1].reason
     if reason:
         return none_of(models, (*compared.notes, reason))
+    notes = (*compared.notes, *dict.fromkeys(note for _, some in found for note in some))
+    models = min(len(gap.cells) for gap in gaps)
     if not compared.paired:
-        return _apart(gaps, models, compared.notes, decides)
+        return _apart(gaps, models, notes, decides)
     (group, rest), (group_before, rest_before) = leaks
     difference = LeakGap.summed([(1, group, rest), (-1, group_before, rest_before)])
     total = LeakGap.summed([(1, group, rest), (1, group_before, rest_before)])
@@ -141,7 +173,7 @@ def gap_change_evidence(
         if (whole := one.whole) is not None
     )
     few = any(one.adjusted is not None for one in changes)
-    evidence = _evidence(difference, models, compared.notes)
+    evidence = _evidence(difference, models, notes)
     return replace(
         evidence,
         adjusted=Apart(difference.whole, inside, outside) if few else None,

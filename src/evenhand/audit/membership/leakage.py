@@ -112,6 +112,7 @@ class Leak:
         members: bool [T, n], the rows that could be in `found`: the denominator of the rate.
         unit: int [n], codes of the resampling units.
         share: whether the value lies in [0, 1].
+        models: positions of the models that it is the mean of, where some may have no value; None: of all.
     """
 
     pooled: PooledRoc
@@ -123,6 +124,7 @@ class Leak:
     found: np.ndarray | None = None
     members: np.ndarray | None = None
     share: bool = True
+    models: tuple[int, ...] | None = None
 
     def interval(self) -> tuple[float, float]:
         """The 95% interval; nan where there is no value, or one unit."""
@@ -225,7 +227,7 @@ def balanced_accuracy(targets: Targets, rows: np.ndarray, threshold_rows: np.nda
         cells[model] = (cells[model] + (value - mean) * rows[model] / rows[model].sum()) / len(values)
     pooled = by_unit(PooledRoc(mean, cells[used], sizes[0], int(rows[used].sum())), targets, rows)
     note = None if len(values) == models else f"defined in {len(values)} of {models} models"
-    return Leak(pooled, *sizes, targets.unit, note=note)
+    return Leak(pooled, *sizes, targets.unit, note=note, models=tuple(used))
 
 
 def _thresholds(targets: Targets, threshold_rows: np.ndarray) -> np.ndarray:
