@@ -195,7 +195,8 @@ def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
         # A group that gained less than others is worse off beside them, and may have lost nothing.
         ending, _ = _excluded(pair, row["measure"])
         return [*sentences, f"No group by itself is shown to be worse off in {title(row['measure'])}{ending}."]
-    harmed = {subject(each) for each in worse}
+    alike = [each for each in worse if (each["measure"], each["comparison"]) == (row["measure"], row["comparison"])]
+    harmed = {subject(each) for each in alike}
     same = pair.rows.filter(measure=row["measure"], comparison=row["comparison"]).drop_nulls("group")
     rest = [each for each in same.iter_rows(named=True) if subject(each) not in harmed]
     judged = [each["detectable"] for each in rest if each["contrast"] is not None]
@@ -205,7 +206,10 @@ def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
         return sentences
     could = f"{_missed(row, judged)}{unknown}"
     if also:
-        return [*sentences, f"In the other group{'' if len(judged) == 1 else 's'}, {could}."]
+        whom = "the other group" if len(judged) == 1 else "the other groups"
+        if len(alike) < len(worse):
+            whom = f"groups that are not shown to be worse in {title(row['measure'])}"
+        return [*sentences, f"In {whom}, {could}."]
     other = "No other group" if row["group"] is not None else "No single group"
     fares = f"fare worse than {others_of(same)}" if pair.reference is None else "be harmed"
     return [f"{other} is shown to {fares}; {could}."]

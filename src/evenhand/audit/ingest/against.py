@@ -23,8 +23,8 @@ def compared_with(asked: Sequence[str], groups: Mapping[str, Sequence[str]]) -> 
         `overall` or a group by attribute, and a note on each attribute that has none of the groups.
 
     Raises:
-        InputError: a group that no attribute has, two for one attribute, no groups to compare, or one of the words where
-            a group has that name.
+        InputError: a group that no attribute has, two for one attribute, no groups to compare, or `rest` or `overall`
+            where a group has that name.
 
     Example:
         >>> compared_with(["White"], {"race": ["Black", "White"]})
