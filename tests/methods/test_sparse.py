@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
 from evenhand.methods import Magnitude, Wanda
+from evenhand.methods.calibration import BlockPasses, input_norms
 from evenhand.methods.layers import blocks, linear_layers, transposed, within
-from evenhand.methods.sparse import MASK, input_norms, smallest_entries
+from evenhand.methods.sparse import MASK, smallest_entries
 from evenhand.tasks.classification import count_parameters
 from evenhand.training.loop import fit
 from small_models import classifier, encoded, examples_for, recipe
@@ -122,6 +124,54 @@ def test_norms_of_a_block_are_the_same_where_the_pass_ends_behind_it(name):
         whole = input_norms(model, layers, [batch])
         handle.remove()
         assert calls and all(torch.equal(ended[layer], whole[layer]) for layer in layers)
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_kept_outputs_give_the_norms_of_whole_passes_and_no_block_is_computed_more_than_twice(name):
+    model, inputs = classifier(name).eval(), encoded(examples_for(name, 10), name)
+    batches = [inputs.batch(np.arange(6), CPU), inputs.batch(np.arange(6, 10), CPU)]
+    every, names = linear_layers(model), list(blocks(model))
+    passes = BlockPasses(model, names, batches)
+    assert passes.keeps
+    calls = Counter()
+    for block in names:
+        layers = {layer: every[layer] for layer in within(every, [block])}
+        whole = input_norms(model, layers, batches)
+        first = next(iter(layers.values()))
+        handle = first.register_forward_hook(lambda *_, block=block: calls.update([block]))
+        found = passes.norms(block, layers)
+        assert all(torch.equal(found[layer], whole[layer]) for layer in layers)
+        with torch.no_grad():
+            for layer in layers.values():
+                layer.weight.mul_(layer.weight.abs() > layer.weight.abs().median())
+        passes.finish(block)
+        handle.remove()
+    assert set(calls.values()) == {2 * len(batches)}
+    assert not any("forward" in vars(module) for module in model.modules())  # nothing of it stays
+
+
+def test_a_block_that_is_given_more_than_the_last_one_returns_is_reached_by_whole_passes():
+    """Outputs of earlier blocks are not kept where a later block needs them."""
+    two = classifier("bert")
+    two.config.num_hidden_layers = 3
+    model, inputs = type(two)(two.config).eval(), encoded(examples_for("bert", 8), "bert")
+    first, last = (model.bert.encoder.layer[place] for place in (0, -1))
+    seen = []
+    first.register_forward_hook(lambda _, __, output: seen.append(output))
+    last.register_forward_pre_hook(lambda _, arguments: (arguments[0] + _hidden(seen[-1]), *arguments[1:]))
+    batches, names = [inputs.batch(np.arange(8), CPU)], list(blocks(model))
+    passes = BlockPasses(model, names, batches)
+    assert not passes.keeps
+    layers = linear_layers(model)
+    wanted = {layer: layers[layer] for layer in within(layers, [names[-1]])}
+    for block in names[:-1]:
+        passes.finish(block)
+    found, whole = passes.norms(names[-1], wanted), input_norms(model, wanted, batches)
+    assert all(torch.equal(found[layer], whole[layer]) for layer in wanted)
+
+
+def _hidden(output):
+    return output[0] if isinstance(output, tuple) else output
 
 
 @pytest.mark.parametrize("name", BASES)

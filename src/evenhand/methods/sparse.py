@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
 from evenhand.errors import InputError
+from evenhand.methods.calibration import BlockPasses
 from evenhand.methods.compression import Compression
 from evenhand.methods.full import Full
 from evenhand.methods.layers import blocks, linear_layers, transposed, within
@@ -132,15 +131,16 @@ class Wanda(Pruned):
 
     def prune(self, model: PreTrainedModel, batches: list[dict[str, torch.Tensor]]) -> None:
         """Prune a classifier in place, by the input norms of its layers on these batches."""
-        layers = linear_layers(model)
-        for block in blocks(model):
+        layers, names = linear_layers(model), list(blocks(model))
+        passes = BlockPasses(model, names, batches)
+        for block in names:
             inside = {name: layers[name] for name in within(layers, [block])}
-            until = model.get_submodule(block)
-            for name, norms in input_norms(model, inside, batches, until).items():
+            for name, norms in passes.norms(block, inside).items():
                 weight: Any = inside[name].weight
                 rows = weight.detach().T if transposed(inside[name]) else weight.detach()
                 chosen = smallest_entries(rows.abs() * norms.to(rows.dtype), self.sparsity)
                 prune(inside[name], chosen.T if transposed(inside[name]) else chosen)
+            passes.finish(block)
 
 
 def smallest_entries(scores: torch.Tensor, share: float) -> torch.Tensor:
@@ -165,73 +165,3 @@ def prune(layer: torch.nn.Module, chosen: torch.Tensor) -> None:
     if weight.requires_grad:
         layer.register_buffer(MASK, chosen.contiguous(), persistent=False)
         weight.register_hook(lambda gradient: gradient.masked_fill(layer.get_buffer(MASK), 0))
-
-
-class _PassEndedError(Exception):
-    """Ends a forward pass whose rest is not needed."""
-
-
-def input_norms(
-    model: torch.nn.Module,
-    layers: Mapping[str, torch.nn.Module],
-    batches: list[dict[str, torch.Tensor]],
-    until: torch.nn.Module | None = None,
-) -> dict[str, torch.Tensor]:
-    """Return the norm of each input of each layer over all unpadded tokens, float64 [in], by the layer's name.
-
-    Args:
-        model: it reads the batches.
-        layers: of the model.
-        batches: what it reads.
-        until: the part of the model behind which none of the layers is used, where each pass ends; None: its end.
-    """
-    import torch
-
-    squares: dict[str, Any] = dict.fromkeys(layers, 0.0)
-    for batch in batches:
-        noted = _accumulate_squares(layers, squares, batch.get("attention_mask"))
-        with noted, torch.inference_mode(), _ended_behind(until), suppress(_PassEndedError):
-            model(**batch)
-    return {name: total.clone().sqrt() for name, total in squares.items()}
-
-
-@contextmanager
-def _ended_behind(part: torch.nn.Module | None) -> Iterator[None]:
-    """Context manager in which forward passes end with `_PassEndedError` behind a part of the model."""
-    if part is None:
-        yield
-        return
-
-    def end(*_: Any) -> None:
-        raise _PassEndedError
-
-    handle = part.register_forward_hook(end)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _accumulate_squares(
-    layers: Mapping[str, torch.nn.Module], squares: dict[str, Any], mask: torch.Tensor | None
-) -> Iterator[None]:
-    """Context manager in which forward passes add each layer's squared inputs to `squares`."""
-
-    def note(name: str) -> Any:
-        """Return the hook of one layer."""
-
-        def hook(_: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-            """Add the squares of the layer's inputs."""
-            given = arguments[0]
-            tokens = given[mask.bool()] if mask is not None and given.shape[:-1] == mask.shape else given
-            squares[name] = squares[name] + tokens.double().square().flatten(0, -2).sum(0)
-
-        return hook
-
-    handles = [layer.register_forward_pre_hook(note(name)) for name, layer in layers.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
