@@ -73,6 +73,8 @@ def test_arrow_files_are_read(tmp_path, name):
         ("t.gz", b"", "does not end in any of .csv"),
         ("t", b"", "does not end in any of .csv"),
         ("t.csv", b'y,g\n1,"2\n3"\n1,2,3\n', "line 4 has 3 fields, and the header has 2 names"),
+        ("t.csv", b"y,g,h\n1,2,3\n\n1,2,\n1,2\n", "line 5 has 2 fields, and the header has 3 names; is it complete"),
+        ("t.tsv", b"y\tg\n1\t2\n1\n", "line 3 has 1 field, and the header has 2 names"),
         ("t.jsonl", b'{"y": 1}\n\n{"y": 2}\nbroken\n', "line 4 is not JSON"),
         ("t.jsonl", b'{"y": 1}\n[1]\n', "line 2 is not a JSON object"),
         ("t.csv", b"", "cannot be read"),

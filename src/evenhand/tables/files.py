@@ -156,8 +156,12 @@ def _read_text(source: Source, suffix: str, path: Path) -> pl.DataFrame:
         if "utf-8" in str(error).lower():
             raise InputError(_not_utf8(source, path)) from None
         if "more fields" in str(error):
-            raise InputError(f"{path} cannot be read: {_too_wide(source, separator)}") from None
+            wide = _other_width(source, separator) or "some row has more fields than the header has names"
+            raise InputError(f"{path} cannot be read: {wide}") from None
         raise
+    # Rows that are too short are filled up with empty cells, the last one too.
+    if frame.width > 1 and frame[:, -1].null_count() and (short := _other_width(source, separator)):
+        raise InputError(f"{path} cannot be read: {short}; is it complete?")
     names = distinct_names(["" if name is None else name for name in head.row(0)])
     if len(names) == len(frame.columns) and len(set(names)) == len(names):
         frame.columns = names
@@ -166,18 +170,19 @@ def _read_text(source: Source, suffix: str, path: Path) -> pl.DataFrame:
     return frame if frame.width < 2 else frame.filter(~pl.all_horizontal(pl.all().is_null()))
 
 
-def _too_wide(source: Source, separator: str) -> str:
-    """The first line of a CSV or TSV with more fields than the header has names, in words."""
+def _other_width(source: Source, separator: str) -> str:
+    """The first line of a CSV or TSV with more or fewer fields than the header, in words; empty without one."""
     text = (source.read_bytes() if isinstance(source, Path) else source.getvalue()).decode("utf-8-sig", "replace")
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         names = len(next(rows, []))
         for row in rows:
-            if len(row) > names:
-                return f"line {rows.line_num:,} has {len(row):,} fields, and the header has {names:,} names"
+            if row and len(row) != names:
+                fields = "1 field" if len(row) == 1 else f"{len(row):,} fields"
+                return f"line {rows.line_num:,} has {fields}, and the header has {names:,} names"
     except csv.Error:  # a field that is larger than the reader takes
         pass
-    return "some row has more fields than the header has names"
+    return ""
 
 
 def _broken_line(source: Source) -> str:

@@ -356,6 +356,20 @@ def test_columns_of_a_pattern_that_are_partly_missing_count_as_false_and_that_is
     )
 
 
+def test_a_column_of_a_pattern_that_is_true_in_no_row_is_named():
+    frame = alone(is_x=pl.Series(np.arange(N) % 2 == 0), is_y=pl.lit(False))
+    examples, _, _, design = recorded(frame, **{**ONE, "groups": ["is=is_*"]})
+    assert examples[records.ATTRIBUTE + "is"].explode().drop_nulls().unique().to_list() == ["x"]
+    assert any("no row is true in is_y: no such group" in note for note in design.settings["table"].notes)
+
+
+def test_empty_cells_and_cells_that_say_missing_are_not_one_group():
+    values = pl.Series(["(missing)", None, "a", "b"] * (N // 4))
+    with pytest.raises(InputError, match='has empty cells and cells that say "\\(missing\\)"'):
+        groups_of(alone(place=values), "place")
+    assert groups_of(alone(place=values.fill_null("c")), "place").columns == ["place"]
+
+
 def test_an_attribute_may_be_renamed():
     assert groups_of(alone(), "gender=sex").columns == ["gender"]
     assert groups_of(alone(**{"a=b": pl.lit("x")}), "a=b").columns == ["a=b"]

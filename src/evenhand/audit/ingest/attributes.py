@@ -34,15 +34,17 @@ class TableGroups:
         lists: the same as lists, list[str] [n], where a row may be in several groups or in none; None where each row is
             in one group, whose name the text is.
         partly: of columns of true and false, the number of rows in which some are missing, which count as false.
+        nobody: of such columns, those that are true in no row, which are no groups.
     """
 
     text: pl.Series
     lists: pl.Series | None = None
     partly: int = 0
+    nobody: tuple[str, ...] = ()
 
     @classmethod
-    def of_lists(cls, lists: pl.Series, partly: int = 0) -> TableGroups:
-        return cls(lists.list.join(SEPARATOR), lists, partly)
+    def of_lists(cls, lists: pl.Series, partly: int = 0, nobody: tuple[str, ...] = ()) -> TableGroups:
+        return cls(lists.list.join(SEPARATOR), lists, partly, nobody)
 
     @property
     def names(self) -> list[str]:
@@ -116,6 +118,10 @@ def _from_column(
     if quantity:
         raise InputError(f"{where} holds {distinct:,} different numbers; make ranges of them first, such as 30–39")
     _refuse_many(distinct, where)
+    if words.null_count() and (words == MISSING).any():
+        raise InputError(
+            f'{where} has empty cells and cells that say "{MISSING}", as empty ones are called; fill either'
+        )
     return TableGroups(words.fill_null(MISSING) if words.null_count() else words)
 
 
@@ -169,7 +175,8 @@ def _from_pattern(columns: Columns, group: str, pattern: str) -> TableGroups:
     lists = pl.select(pl.concat_list(marked).list.drop_nulls().alias(pattern)).to_series()
     missing = pl.lit([MISSING], dtype=pl.List(pl.String))
     filled = pl.when(pl.lit(pl.Series(known))).then(pl.lit(lists)).otherwise(missing)
-    return TableGroups.of_lists(pl.select(filled.alias(pattern)).to_series(), int((known & lacking).sum()))
+    nobody = tuple(names[name] for name, values in true.items() if not values.any())
+    return TableGroups.of_lists(pl.select(filled.alias(pattern)).to_series(), int((known & lacking).sum()), nobody)
 
 
 def _refuse_many(distinct: int, where: str) -> None:

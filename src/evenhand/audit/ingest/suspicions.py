@@ -60,14 +60,20 @@ def spellings(predicted: Outcomes | None, groups: Mapping[str, TableGroups], row
     ]
 
 
-def partly_missing(groups: Mapping[str, TableGroups]) -> list[str]:
-    """Notes on attributes whose groups are columns of true and false, some of which are missing in some rows."""
-    return [
+def notes_on_patterns(groups: Mapping[str, TableGroups]) -> list[str]:
+    """Notes on attributes whose groups are columns of true and false: those missing in some rows, or true in none."""
+    partly = [
         f"group of {name}: in {values.partly:,} {'row' if values.partly == 1 else 'rows'} some columns of the pattern "
         "are empty and others are not: the empty ones count as false"
         for name, values in groups.items()
         if values.partly
     ]
+    nobody = [
+        f"group of {name}: no row is true in {', '.join(values.nobody)}: no such group"
+        for name, values in groups.items()
+        if values.nobody
+    ]
+    return [*partly, *nobody]
 
 
 def _each(groups: TableGroups) -> pl.Series:

@@ -20,7 +20,7 @@ from evenhand.audit.ingest.membership_scores import Scored, scored_tables
 from evenhand.audit.ingest.pairing import Pairing, pair
 from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.audit.ingest.request import SETTING, TableRequest, several
-from evenhand.audit.ingest.suspicions import partly_missing, spellings, warnings_on
+from evenhand.audit.ingest.suspicions import notes_on_patterns, spellings, warnings_on
 from evenhand.audit.ingest.table_contents import TableContents
 from evenhand.audit.ingest.trials import Runs, references, runs
 from evenhand.audit.ingest.values import ValueColumn, values_table
@@ -85,7 +85,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     facts = _facts(columns, request, read.labels, groups)
     _check_split(request)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
-    suspicions = [*partly_missing(groups), *spellings(predicted, groups, table_runs.rows)]
+    suspicions = [*notes_on_patterns(groups), *spellings(predicted, groups, table_runs.rows)]
     suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
     chosen = references(several(request.reference), table_runs.methods, request.method)
     _check_references(several(request.measures), chosen, request.source)
