@@ -26,6 +26,7 @@ from evenhand.cli_options import (
     On,
     Out,
     OutOrDefault,
+    Planned,
     Price,
     Set,
     Study_,
@@ -124,7 +125,7 @@ def run(
 @app.command()
 def plan(
     study: Study_,
-    out: Out = None,
+    out: Planned = None,
     data: Data = None,
     changes: Set = None,
     tiny: Tiny = False,

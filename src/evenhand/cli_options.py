@@ -114,6 +114,15 @@ _OUT = typer.Option(
 )
 Out = Annotated[str | None, _OUT]
 OutOrDefault = Annotated[str, _OUT]
+Planned = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        parser=named_folder,
+        help="folder of the study, or a URL: trials that are complete in it are not counted",
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", parser=named_path, help="folder that holds one folder for each data set"),
