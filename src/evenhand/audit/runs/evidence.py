@@ -205,7 +205,7 @@ def unpaired_evidence(reader: RunInfluences, comparison: Comparison, notes: Sequ
     adjusted, doubts, allowance = None, (), None if measure.proportion else allowance_of(every)
     if allowance is not None:
         totals = np.concatenate([samples[0].contributions, -samples[1].contributions])
-        difference = Difference(whole, samples[0], samples[1], totals)
+        difference = Difference(whole, samples[0], samples[1], totals, apart=samples[1])
         doubts = allowance.doubts(every, difference, reader.sample)
         adjusted = None if doubts else allowance.difference(difference)
     elif measure.proportion and _rare(sides, shares):
