@@ -156,6 +156,8 @@ def test_an_excluded_gap_is_rounded_upward_and_a_group_without_interval_is_named
         "No group is shown to fare worse than the rest; gaps in accuracy above 7.4 points are excluded for every other "
         "group; group = c could not be judged."
     ]
+    few = rows.with_columns(note=pl.lit("a note; fewer than 10 examples: shown, not judged"))
+    assert gap_lines(few, harmed.design)[0].endswith("; group = c could not be judged (fewer than 10 examples).")
     large = gaps({**accuracy, "group": "a", "high": 0.1201}, {**accuracy, "group": "b", "high": 0.1})
     assert "above 13 points are excluded for every group." in gap_lines(large, harmed.design)[0]
 

@@ -25,6 +25,9 @@ _NAMED = 3
 _FAR = 2
 """A group is named where the gap that is excluded for it is so many times that of every other group."""
 
+_NOT_JUDGED = ": shown, not judged"
+"""How a reason ends in the note of a row that has no interval."""
+
 _WHOLE = 0.995
 """A bound above this share of the largest contrast that there can be excludes nothing."""
 
@@ -106,6 +109,17 @@ def group_of(row: Row) -> str:
     return f"{row['attribute']} = {row['group']}{of_class}"
 
 
+def _why(unjudged: pl.DataFrame) -> str:
+    """The reason for which rows are shown and not judged, in brackets; empty where they have several or none."""
+    reasons = {
+        part.removesuffix(_NOT_JUDGED)
+        for note in unjudged["note"].drop_nulls()
+        for part in note.split("; ")
+        if part.endswith(_NOT_JUDGED)
+    }
+    return f" ({reasons.pop()})" if len(reasons) == 1 else ""
+
+
 def excluded(rows: pl.DataFrame, noun: str = "gaps", *, either_way: bool = False) -> str:
     """The differences of one measure that are excluded, and the groups that nothing can be said of, as an ending.
 
@@ -123,7 +137,10 @@ def excluded(rows: pl.DataFrame, noun: str = "gaps", *, either_way: bool = False
     judged = rows.filter(wide).sort("high", descending=True, maintain_order=True)
     without = [group_of(row) for row in rows.filter(~wide, pl.col("group").is_not_null()).iter_rows(named=True)]
     more = [f"{len(without) - _NAMED} more"] if len(without) > _NAMED else []
-    unknown = f"; {' and '.join([', '.join(without[:_NAMED]), *more])} could not be judged" if without else ""
+    unknown = ""
+    if without:
+        named = " and ".join([", ".join(without[:_NAMED]), *more])
+        unknown = f"; {named} could not be judged{_why(rows.filter(~wide))}"
     if judged.is_empty():
         return unknown
     measure, bounds = judged["measure"][0], judged["high"].to_list()
