@@ -28,7 +28,7 @@ from evenhand.audit.runs.evidence import (
     undefined_note,
 )
 from evenhand.audit.runs.gap_evidence import (
-    Sided,
+    both_of,
     gap_of_runs,
     gap_runs,
     positive_if_worse,
@@ -38,6 +38,7 @@ from evenhand.audit.runs.gap_evidence import (
 )
 from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rest_gaps import GapsToRest
+from evenhand.audit.runs.sided import Sided
 from evenhand.stats.contrast import TwoWay, unpaired
 from evenhand.stats.differences import Apart, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
@@ -172,7 +173,7 @@ def unpaired_gap_change_evidence(reader: RunInfluences, comparison: Comparison, 
             return Evidence(None, len(defined), 0, tuple(notes), nothing=f"{method} was not run")
         sides.append(gap_of_runs(reader, defined, measure, sign))
         smallest.append(smallest_of(defined))
-        doubts += sides[-1].doubts(defined, reader.sample)
+        doubts += sides[-1].doubts(both_of(defined), reader.sample)
     ours, theirs = sides
     allowance = ours.allowance
     whole = unpaired(ours.whole, theirs.whole)

@@ -13,9 +13,9 @@ import numpy as np
 
 from evenhand.audit.arrays.linear_estimate import LinearEstimate
 from evenhand.audit.disparities import GapIntervals
-from evenhand.audit.runs.gap_evidence import Part, Sided
 from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.audit.runs.items import ItemRuns, change_of_outcomes, combined
+from evenhand.audit.runs.sided import Part, Sided
 from evenhand.stats.differences import Apart
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.rate_changes import RateChange, cluster_step
