@@ -30,7 +30,7 @@ class BlockPasses:
         self.model, self.batches = model, batches
         self.keeps = bool(batches) and _inputs_follow_from_outputs(model, blocks, batches[0])
         """Whether outputs are kept: whether a block gets nothing from those before it but what the last one returns."""
-        self._outputs: dict[str, list[Any]] = {}
+        self._outputs: list[dict[str, Any]] = [{} for _ in batches]
 
     def norms(self, block: str, layers: Mapping[str, torch.nn.Module]) -> dict[str, torch.Tensor]:
         """Return the norms of the inputs of layers of a block, float64 [in] each; all blocks before it are finished."""
@@ -41,19 +41,14 @@ class BlockPasses:
         """Keep what a block returns, which will not change any more."""
         if not self.keeps:
             return
-        outputs = []
         for place, batch in enumerate(self.batches):
             with self._kept(place), _returned(self.model, block) as returned:
                 _run(self.model, batch)
-            outputs.append(returned[0])
-        before = next(reversed(self._outputs), None)
-        if before is not None and _list_of(before) == _list_of(block):
-            self._outputs[before] = [_of_the_same_shape(output) for output in self._outputs[before]]
-        self._outputs[block] = outputs
+            _keep(self._outputs[place], block, returned[0])
 
     def _kept(self, place: int) -> ExitStack:
         """Context manager in which finished blocks return what they returned for a batch."""
-        return _returning(self.model, {name: outputs[place] for name, outputs in self._outputs.items()})
+        return _returning(self.model, self._outputs[place])
 
 
 def input_norms(
@@ -113,20 +108,21 @@ def _inputs_follow_from_outputs(model: PreTrainedModel, blocks: Sequence[str], b
     if not all(returned.values()):
         return False
     outputs: dict[str, Any] = {}
-    for place, block in enumerate(blocks):
+    for block in blocks:
         with _returning(model, outputs), _received(model, block, ends=True) as received:
             _run(model, batch)
         if len(given[block]) != 1 or not received or not _equal(given[block][0], received[0]):
             return False
-        if place and _list_of(blocks[place - 1]) == _list_of(block):
-            outputs[blocks[place - 1]] = _of_the_same_shape(outputs[blocks[place - 1]])
-        outputs[block] = returned[block][0]
+        _keep(outputs, block, returned[block][0])
     return True
 
 
-def _list_of(block: str) -> str:
-    """Return the name of the list that a block is in."""
-    return block.rpartition(".")[0]
+def _keep(outputs: dict[str, Any], block: str, output: Any) -> None:
+    """Add the output of a block, after which nobody needs the numbers of the block before it in its list."""
+    before = next(reversed(outputs), None)
+    if before is not None and before.rpartition(".")[0] == block.rpartition(".")[0]:
+        outputs[before] = _of_the_same_shape(outputs[before])
+    outputs[block] = output
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

@@ -120,7 +120,7 @@ def _from_column(
     _refuse_many(distinct, where)
     if words.null_count() and (words == MISSING).any():
         raise InputError(
-            f'{where} has empty cells and cells that say "{MISSING}", as empty ones are called; fill either'
+            f'{where} has empty cells and cells that say "{MISSING}", which would be one group; fill the empty ones'
         )
     return TableGroups(words.fill_null(MISSING) if words.null_count() else words)
 

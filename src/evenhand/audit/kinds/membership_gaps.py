@@ -118,8 +118,7 @@ def leaks_of(methods: Sequence[Targets], sides: Sides, leak_of: LeakFunction) ->
         valued = [set(leak.models) for leak in every if leak.models is not None]
         common = sorted(set.intersection(*valued)) if valued else np.flatnonzero(used).tolist()
         if all(models == set(common) for models in valued):
-            whole = "" if used.all() else f"defined in {int(used.sum())} of {len(used)} models"
-            return leaks, [whole] if whole else []
+            return leaks, [] if used.all() else [f"defined in {int(used.sum())} of {len(used)} models"]
         used[:] = False
         used[common] = True
 
