@@ -32,15 +32,11 @@ from evenhand.cli_options import (
     Study_,
     Tiny,
     Version,
-    cluster_of,
-    folder_of,
-    forecast_of,
-    listed,
     named_folder,
     named_path,
-    study_of,
 )
 from evenhand.cli_output import loaded, print_json, show
+from evenhand.cli_values import cluster_of, folder_of, forecast_of, listed, study_of
 from evenhand.errors import InputError
 from evenhand.training.launch import this_process
 

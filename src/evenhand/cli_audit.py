@@ -16,13 +16,11 @@ from evenhand.cli_options import (
     SplitDesign,
     Task,
     Tool,
-    margins_of,
     named_folder,
     named_path,
-    subgroups_of,
-    words_of,
 )
 from evenhand.cli_output import show
+from evenhand.cli_values import margins_of, subgroups_of, words_of
 from evenhand.errors import InputError
 
 

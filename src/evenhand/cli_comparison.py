@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from evenhand.cli_options import folder_of
 from evenhand.cli_output import loaded, print_json
+from evenhand.cli_values import folder_of
 from evenhand.errors import InputError
 
 

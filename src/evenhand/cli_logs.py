@@ -8,8 +8,9 @@ from typing import Literal
 
 import typer
 
-from evenhand.cli_options import Tool, margins_of, words_of
+from evenhand.cli_options import Tool
 from evenhand.cli_output import show
+from evenhand.cli_values import margins_of, words_of
 from evenhand.errors import InputError
 
 OF_BOTH = frozenset({"paths", "group", "unit", "reference", "margin", "measure", "comparison", "out", "as_json"})

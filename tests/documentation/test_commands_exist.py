@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from evenhand.cli import app
-from evenhand.cli_options import study_of
+from evenhand.cli_values import study_of
 from evenhand.study.presets import list_presets
 from fenced_blocks import PAGES, ROOT, Block, Command, blocks, commands_in, inline_commands
 

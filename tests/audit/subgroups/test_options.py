@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evenhand.cli_options import subgroups_of
+from evenhand.cli_values import subgroups_of
 from evenhand.errors import InputError
 from evenhand.study.spec import StudySpec
 
