@@ -168,3 +168,13 @@ def test_a_study_of_translations_runs_resumes_and_grows(tmp_path):
     assert again.trials["seed"].n_unique() == 3
     assert Results.load(tmp_path).responses.equals(again.responses)
     assert set(again.verdicts["measure"]) == {"pro_share", "stereotype_lean", "bleu", "rouge_l"}
+
+
+def test_lines_that_are_too_long_are_refused_before_anything_is_trained():
+    task = {"name": "synthetic/translation", "n": 48}
+    study = {"task": task, "model": "tiny-llama", "methods": {"full": {"kind": "full"}}, "seeds": 1}
+    with pytest.raises(
+        InputError, match=r"^the prompt of the example 'sentence-.*' has \d+ tokens, which leaves no room"
+    ):
+        make_plan(eh.Study(**study, train={"max_length": 20}), None)
+    make_plan(eh.Study(**study, evaluate={"same": task}), None)

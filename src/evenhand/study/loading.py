@@ -12,6 +12,7 @@ import numpy as np
 from evenhand.data.dataset import Dataset, DataSpec
 from evenhand.data.reviews import ReviewSpec
 from evenhand.data.sft import Conversations
+from evenhand.data.translation import Translations
 from evenhand.errors import InputError
 from evenhand.models.find import BaseModel, find_model
 from evenhand.models.stated import is_stated
@@ -143,20 +144,10 @@ def _loaded_setting(
         raise InputError(
             f"settings.{name}: train.augment: flip is for images, and {setting.model} reads {base.modality}s"
         )
-    if isinstance(loaded.dataset, Conversations):
-        from evenhand.tasks.sft import check
-
-        try:
-            trained = [(setting.method(name), setting.training(name).max_length) for name in setting.methods]
-            check(base, loaded.dataset, trained, 1 if setting.membership is None else LEAST_TOKENS)
-            for other, tested in others.items():
-                assert isinstance(tested.dataset, Conversations)
-                try:
-                    check(base, tested.dataset, trained)
-                except InputError as error:
-                    raise InputError(f"the test set {other}: {error}") from None
-        except InputError as error:
-            raise InputError(f"{error}" if name == MAIN else f"settings.{name}: {error}") from None
+    try:
+        _check_lengths(setting, base, loaded, others)
+    except InputError as error:
+        raise InputError(f"{error}" if name == MAIN else f"settings.{name}: {error}") from None
     if generations is not None and not is_stated(base):
         from evenhand.tasks.generations.trial import check_room
 
@@ -170,6 +161,25 @@ def _loaded_setting(
         except InputError as error:
             raise InputError(f"settings.{name}: {error}") from None
     return LoadedSetting(name, setting, base, spec, loaded, others, against, compared_notes, prompts, None, generations)
+
+
+def _check_lengths(
+    setting: Setting, base: BaseModel, loaded: LoadedDataset, others: Mapping[str, LoadedDataset]
+) -> None:
+    """Check that the texts of a language model fit it, those of further test sets included."""
+    from evenhand.tasks import sft, translation
+
+    methods = [(setting.method(name), setting.training(name).max_length) for name in setting.methods]
+    least_tokens = 1 if setting.membership is None else LEAST_TOKENS
+    for other, dataset in {None: loaded, **others}.items():
+        try:
+            match dataset.dataset:
+                case Conversations() as conversations:
+                    sft.check(base, conversations, methods, least_tokens if other is None else 1)
+                case Translations() as translations if not is_stated(base):
+                    translation.check(base, translations, methods)
+        except InputError as error:
+            raise InputError(f"{error}" if other is None else f"the test set {other}: {error}") from None
 
 
 def _compared(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -156,6 +157,26 @@ def room_for_text(base: BaseModel, method: Method, tokenizer: PreTrainedTokenize
         window = attention_window(AutoConfig.from_pretrained(base.folder, trust_remote_code=False))
         room = room if window is None else min(room, window)
     return room - method.virtual_tokens
+
+
+def least_room(
+    base: BaseModel, tokenizer: PreTrainedTokenizerBase, methods: Iterable[tuple[Method, int]]
+) -> tuple[int, str] | None:
+    """Return the fewest tokens that a text may have under any method, and how an error about it begins.
+
+    Args:
+        base, tokenizer: the base model and its tokenizer.
+        methods: each method with its `train.max_length`.
+
+    Returns:
+        None where the virtual tokens of every method leave no room, which their own check refuses.
+    """
+    rooms = [(min(longest, room_for_text(base, method, tokenizer)), method) for method, longest in methods]
+    room, method = min(((room, each) for room, each in rooms if room > 0), key=itemgetter(0), default=(0, None))
+    if method is None:
+        return None
+    tokens = method.virtual_tokens
+    return room, f"beside {tokens} virtual tokens of {method.kind}, " if tokens else ""
 
 
 def longest_text(work: Work, tokenizer: PreTrainedTokenizerBase) -> int:

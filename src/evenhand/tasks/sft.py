@@ -18,7 +18,7 @@ import polars as pl
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.sft import Conversations, TrainingConversations
 from evenhand.errors import InputError, TrainingError
-from evenhand.tasks.language import Ask, ask_kept, kept_model, longest_text, room_for_text, train_alone
+from evenhand.tasks.language import Ask, ask_kept, kept_model, least_room, longest_text, train_alone
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all
 
@@ -92,27 +92,21 @@ def check(
     from evenhand.training.conversations import encode_conversations
 
     tokenizer = shared_tokenizer(base)
-    rooms = [(min(longest, room_for_text(base, method, tokenizer)), method) for method, longest in methods]
-    # A method whose virtual tokens leave no room at all is refused by its own check.
-    least, method = min(
-        ((room, method) for room, method in rooms if room > 0), key=lambda each: each[0], default=(0, None)
-    )
-    if method is None:
+    least = least_room(base, tokenizer, methods)
+    if least is None:
         return
+    room, lead = least
     try:
         encoded = encode_conversations(
             tokenizer,
             conversations.inputs,
             conversations.targets,
             conversations.template,
-            least,
+            room,
             conversations.example.tolist(),
         )
     except InputError as error:
-        tokens = method.virtual_tokens
-        raise InputError(
-            f"beside {tokens} virtual tokens of {method.kind}, {error}" if tokens else f"{error}"
-        ) from None
+        raise InputError(f"{lead}{error}") from None
     if len(encoded.counts) and encoded.counts.min() < least_tokens:
         short = encoded.counts < least_tokens
         raise InputError(

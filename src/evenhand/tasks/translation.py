@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from evenhand.data.dataset import Dataset, TrainingExamples
 from evenhand.data.pairs import TrainingPairs
 from evenhand.data.translation import PROMPT, Translations
-from evenhand.errors import TrainingError
-from evenhand.tasks.language import Ask, ask_kept, kept_model, longest_text, room_for_text, train_alone
+from evenhand.errors import InputError, TrainingError
+from evenhand.tasks.language import Ask, ask_kept, kept_model, least_room, longest_text, room_for_text, train_alone
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all, woven
 
-__all__ = ["encode", "kept_model", "predict", "prompts", "timing_sample", "train_together"]
+__all__ = ["check", "encode", "kept_model", "predict", "prompts", "timing_sample", "train_together"]
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from torch import nn
     from transformers import PreTrainedTokenizerBase
+
+    from evenhand.methods.method import Method
+    from evenhand.models.find import BaseModel
 
 
 def train_together(
@@ -52,6 +55,32 @@ def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExa
 
     assert isinstance(examples, TrainingPairs | Translations)
     return encode_prompted(tokenizer, prompts(examples.inputs), examples.targets, longest_text(work, tokenizer))
+
+
+def check(base: BaseModel, translations: Translations, methods: Iterable[tuple[Method, int]]) -> None:
+    """Check, before anything is trained, that the prompts of all lines that are translated fit the model.
+
+    Args:
+        base: the base model.
+        translations: whose lines are translated.
+        methods: each method of the study with its `train.max_length`, at least one.
+
+    Raises:
+        InputError: as `evenhand.training.language.encode_prompts`, for the method that leaves least room.
+    """
+    from evenhand.models.load import shared_tokenizer
+    from evenhand.training.language import encode_prompts
+
+    tokenizer = shared_tokenizer(base)
+    least = least_room(base, tokenizer, methods)
+    if least is None:
+        return
+    room, lead = least
+    asked = translations.take(np.flatnonzero(translations.asked))
+    try:
+        encode_prompts(tokenizer, prompts(list(asked.inputs)), room, asked.example.tolist())
+    except InputError as error:
+        raise InputError(f"{lead}{error}") from None
 
 
 def prompts(sources: Sequence[str]) -> list[str]:

@@ -164,16 +164,30 @@ def single_end(ids: np.ndarray, end: Any) -> np.ndarray:
     return ids[:-1] if ids[-2:].tolist() == [end, end] else ids
 
 
-def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_length: int) -> list[np.ndarray]:
-    """Return the token ids of prompts to be continued, int64 each. Raises: as `encode_prompted`."""
+def encode_prompts(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_length: int, ids: Sequence[str] | None = None
+) -> list[np.ndarray]:
+    """Return the token ids of prompts to be continued, int64 each.
+
+    Args:
+        tokenizer: of the base model.
+        prompts: [n].
+        max_length: largest number of tokens.
+        ids: [n] of the examples, for the error; it names none if None.
+
+    Raises:
+        InputError: a prompt leaves no room for an answer within `max_length` or the model's positions.
+    """
     encoded: Any = tokenizer(list(prompts))["input_ids"] if len(prompts) else []
     end = tokenizer.eos_token_id
-    prompt_tokens = [np.asarray(ids[:-1] if ids[-1] == end else ids, dtype=np.int64) for ids in encoded]
-    longest = max((len(ids) for ids in prompt_tokens), default=0)
+    prompt_tokens = [np.asarray(of[:-1] if of[-1] == end else of, dtype=np.int64) for of in encoded]
+    lengths = [len(tokens) for tokens in prompt_tokens]
+    longest = max(lengths, default=0)
     if longest >= min(max_length, tokenizer.model_max_length):
+        prompt = "a prompt" if ids is None else f"the prompt of the example {str(ids[lengths.index(longest)])!r}"
         raise InputError(
-            f"a prompt has {longest} tokens, which leaves no room for an answer within train.max_length or the "
-            "model's positions; raise max_length, or leave out the longest lines"
+            f"{prompt} has {longest} tokens, which leaves no room for an answer within train.max_length or the model's "
+            "positions; raise max_length, or leave out the longest lines"
         )
     return prompt_tokens
 
