@@ -241,6 +241,30 @@ def test_where_nothing_is_there_a_search_finds_something_in_at_most_5_percent(ca
     assert found / n <= most(0.05, n, 0.025 / len(NOTHING))
 
 
+def lognormal_weights(rng: np.random.Generator) -> np.ndarray:
+    """Examples of which a few percent have most of the weight."""
+    return np.exp(2 * rng.normal(size=(ROWS, 1)))
+
+
+def one_heavy_example(rng: np.random.Generator) -> np.ndarray:
+    """One example that counts for a thousand others."""
+    return np.where(np.arange(ROWS)[:, None] == 0, 1000.0, 1.0)
+
+
+@pytest.mark.parametrize("weights", [lognormal_weights, one_heavy_example], ids=lambda weights: weights.__name__)
+@pytest.mark.parametrize("case", [gaps_of_one_run, changes_of_one_run, log_losses], ids=lambda case: case.__name__)
+def test_unequal_weights_find_something_in_at_most_5_percent_as_well(case, weights, repetitions):
+    n, found = repetitions(200), 0
+    for draw in range(n):
+        rng = np.random.default_rng((draw, 6))
+        groups = attributes(rng, ROWS, 5, 4)
+        weight = weights(rng)
+        made = [replace(one, numerator=one.numerator * weight, weight=one.weight * weight) for one in case(rng, groups)]
+        found += searched(groups, made, rng).smallest <= 0.05
+    print(f"{case.__name__}, {weights.__name__}: found in {found} of {n}")
+    assert found / n <= most(0.05, n, 0.025 / 6)
+
+
 @pytest.mark.parametrize("runs", [1, 5])
 def test_ten_thousand_candidates_are_paid_for(runs, repetitions):
     n, found, size = repetitions(200), 0, 0
