@@ -91,6 +91,17 @@ def test_a_trial_that_takes_too_long_fails_and_the_others_go_on(small_study, tmp
     assert list(again.ended) == [("slow", 0)] and "0.05 minutes" in again.ended["slow", 0][1]
 
 
+def test_a_trial_that_fails_where_it_is_trained_again_keeps_what_it_had(small_study, tmp_path):
+    study = {**small_study, "seeds": 1, "keep": "none"}
+    before = Study(**study).run(tmp_path)
+    more = {"evaluate": {"more": {"name": "synthetic/posts", "seed": 5}}, "resources": {"minutes": 0.0005}}
+    with pytest.raises(InputError, match="was trained again for records that it lacks, and failed: it took longer"):
+        Study(**study, **more).run(tmp_path)
+    again = Said()
+    assert Study(**study).run(tmp_path, watcher=again).verdicts.equals(before.verdicts)
+    assert again.ended == {}
+
+
 LIMITED = """
 import json, resource, sys
 import torch

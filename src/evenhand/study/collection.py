@@ -20,7 +20,7 @@ from evenhand.study.loss_matching import matching_note
 from evenhand.study.plan import Plan
 from evenhand.study.post_processing import NOTE
 from evenhand.study.selection import candidate_score, is_chosen, selection_notes
-from evenhand.study.store import HARNESS, Store
+from evenhand.study.store import HARNESS, SHORTAGE, Store
 from evenhand.study.trial_runner import matching_target
 from evenhand.tasks import TABLE
 from evenhand.tasks.generations.trial import VALUES
@@ -53,7 +53,11 @@ def collect_tables(plan: Plan, store: Store) -> dict[str, pl.DataFrame]:
     frames = _frames_by_table(plan, store)
     if not any(frames[table] for table in TABLE.values()):
         reasons = {row["reason"] for row in rows if row["role"] != "tuning"}
-        raise InputError(f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}")
+        short = any((store.read(trial.hash) or {}).get(SHORTAGE) for trial in plan.trials)
+        remedy = " (--repair trains again what lacked memory or time)" if short else ""
+        raise InputError(
+            f"every trial failed, so there is nothing to audit: {'; '.join(sorted(map(str, reasons)))}{remedy}"
+        )
     return {
         "examples": records.validate(plan.examples(), "examples"),
         "trials": records.validate(pl.DataFrame(rows, infer_schema_length=None), "trials"),

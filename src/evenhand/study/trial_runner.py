@@ -130,11 +130,29 @@ def _train_with_what_there_is(
 
 
 def fail_for_now(trial: Trial, store: Store, reason: str) -> TrialOutcome:
-    """Keep the folder of a trial that lacked memory or time, and return its outcome."""
+    """Keep the folder of a trial that lacked memory or time, and return its outcome.
+
+    Raises: as `_refuse_loss`.
+    """
+    _refuse_loss(trial, store, reason)
     with store.writing(trial.hash) as folder:
         kept = {**_facts(trial, 1), "status": "failed", "reason": reason, SHORTAGE: True}
         write_text(folder / "trial.json", json.dumps(kept, indent=1))
     return TrialOutcome("failed", reason)
+
+
+def _refuse_loss(trial: Trial, store: Store, reason: str) -> None:
+    """Check that a failed training does not replace a trial that has records.
+
+    Raises:
+        InputError: the trial has records, and was trained again because the study requires further ones.
+    """
+    kept = store.read(trial.hash)
+    if kept is not None and kept["status"] == "done":
+        raise InputError(
+            f"{trial.label} was trained again for records that it lacks, and failed: {reason}; what it had is kept in "
+            f"{store.folder(trial.hash)} (leave out of the study what it lacks, or delete that folder)"
+        )
 
 
 def _facts(trial: Trial, replicas: int) -> dict[str, Any]:
@@ -278,6 +296,7 @@ def _train(
             for trial, job, folder, result in zip(pack, jobs, folders, trained, strict=True):
                 kept = _facts(trial, len(pack))
                 if isinstance(result, TrainingError):
+                    _refuse_loss(trial, store, str(result))
                     kept |= {"status": "failed", "reason": str(result)}
                     outcome_of_trial = TrialOutcome("failed", kept["reason"])
                 else:
