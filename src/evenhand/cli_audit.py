@@ -179,9 +179,7 @@ def audit(
         scale=words_of(scale or []),
         subgroups=subgroups_of(subgroups),
         source=table.name,
+        out=out,
     )
-    if out is not None:
-        results.save(out)
-        results.report(out / "report.html")
     show(results, out, as_json)
     return None

@@ -16,6 +16,7 @@ from evenhand import records
 from evenhand.audit.ingest.table import audit, read_table
 from evenhand.audit.ingest.table_records import TableRequest, records_from_table
 from evenhand.audit.ingest.trials import trial_hash
+from evenhand.audit.results import Results
 from evenhand.errors import InputError
 
 N = 60
@@ -598,12 +599,12 @@ def test_a_split_that_is_none_and_a_share_that_is_no_number_are_refused():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"groups": ["yhat"]}, '"yhat" (prediction) is named as group too'),
-        ({"groups": ["sex", "other=yhat"]}, '"yhat" (prediction) is named as group too'),
-        ({"probability": "yhat"}, "is named as probability too"),
-        ({"probability": "p", "weight": "p"}, "is named as probability too"),
-        ({"groups": ["y"]}, '"y" (label) is named as group too'),
-        ({"value": "age", "groups": ["age"]}, "is named as group too"),
+        ({"groups": ["yhat"]}, '"yhat" (prediction) is used as group too'),
+        ({"groups": ["sex", "other=yhat"]}, '"yhat" (prediction) is used as group too'),
+        ({"probability": "yhat"}, "is used as probability too"),
+        ({"probability": "p", "weight": "p"}, "is used as probability too"),
+        ({"groups": ["y"]}, '"y" (label) is used as group too'),
+        ({"value": "age", "groups": ["age"]}, "is used as group too"),
     ],
 )
 def test_a_column_has_one_role(options, said):
@@ -626,6 +627,23 @@ def test_an_audit_with_a_folder_leaves_a_report_and_remembers_earlier_margins(tm
     (tmp_path / "study" / "study.yaml").touch()
     with pytest.raises(InputError, match="holds a study"):
         audit(rows(), **FULL, out=tmp_path / "study")
+
+
+def test_the_command_remembers_earlier_margins_and_leaves_studies_alone(evenhand, tmp_path):
+    rows().write_csv(tmp_path / "table.csv")
+    columns = [f"--{name}={column}" for name, column in {**FULL, "groups": "sex"}.items()]
+    columns = [each.replace("--groups", "--group") for each in columns]
+    asked = ["audit", tmp_path / "table.csv", *columns, "--example=id"]
+    for margin in (0.1, 0.2):
+        ran = evenhand(*asked, f"--margin=default={margin}", "--out", tmp_path / "out")
+        assert ran.returncode == 0, ran.stderr
+    history = Results.load(tmp_path / "out").design.margin_history
+    assert [change.margins["default"] for change in history] == [0.1, 0.2]
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "study.yaml").touch()
+    ran = evenhand(*asked, "--out", tmp_path / "study")
+    assert ran.returncode == 2 and "holds a study" in ran.stderr
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["study.yaml"]
 
 
 def test_the_audit_says_how_it_was_asked():
