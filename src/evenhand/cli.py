@@ -213,7 +213,9 @@ def check(
 
     if policy is not None and fail_on is not None:
         raise InputError("give --fail-on or --policy, not both: a policy says itself which verdicts pass")
-    words = [word.strip() for word in (fail_on or "worse").split(",") if word.strip()]
+    words = [word.strip() for word in ("worse" if fail_on is None else fail_on).split(",") if word.strip()]
+    if not words:
+        raise InputError("--fail-on names no verdict; name those that fail, such as worse, or leave it out")
     asked = Policy.failing_on(words) if policy is None else read_policy(policy)
     with folder_of(folder) as local:
         results = loaded(local)

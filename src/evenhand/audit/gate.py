@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -51,12 +51,14 @@ class Answer:
             probability alpha where nothing is worse.
         alpha: that probability.
         strict: whether verdicts `worse` were held to it over all families together.
+        undirected: the measures of which neither direction is worse.
     """
 
     findings: Sequence[Finding]
     families: int
     alpha: float
     strict: bool
+    undirected: frozenset[str] = frozenset()
 
     @property
     def failed(self) -> list[Finding]:
@@ -80,7 +82,7 @@ class Answer:
 
     @property
     def largest_open(self) -> Mapping[str, Any] | None:
-        """Of the inconclusive rows that pass, the one that could hide most harm, in shares of its measure's range."""
+        """Of the inconclusive rows that pass, the one that could hide most, in shares of its measure's range."""
         from evenhand.audit.measures import known
 
         spread = {name: measure.limits[1] - measure.limits[0] for name, measure in known().items()}
@@ -93,7 +95,11 @@ class Answer:
             and finding.row["high"] is not None
             and np.isfinite(spread.get(finding.row["measure"], np.inf))
         ]
-        return max(rows, key=lambda row: row["high"] / spread[row["measure"]], default=None)
+        return max(rows, key=lambda row: self.possible(row) / spread[row["measure"]], default=None)
+
+    def possible(self, row: Mapping[str, Any]) -> float:
+        """The largest harm that a row's interval does not exclude; of an undirected measure the largest difference."""
+        return max(row["high"], -row["low"]) if row["measure"] in self.undirected else row["high"]
 
 
 def judge(
@@ -105,6 +111,7 @@ def judge(
     strict: bool = False,
     today: date | None = None,
     findings: pl.DataFrame | None = None,
+    undirected: Collection[str] = (),
 ) -> Answer:
     """Hold results against a policy.
 
@@ -117,6 +124,7 @@ def judge(
         today: the day on which waivers are looked at; the current one unless given.
         findings: the table of subgroups that were searched, if any were. Those that fare worse fail the gate unless the
             policy lets them pass; rules and waivers know them by the attribute `subgroup`.
+        undirected: the measures of which neither direction is worse: no family of theirs raises a false alarm.
 
     Raises:
         InputError: nothing can be decided: the policy names what the results lack, or nothing was judged at all.
@@ -134,7 +142,7 @@ def judge(
         False
     """
     found = _worse_subgroups(findings)
-    _check_policy(policy, verdicts, estimates, found)
+    _check_policy(policy, verdicts, estimates, findings)
     given = verdicts.drop_nulls("verdict")
     searched = findings if policy.findings == "fail" else None
     looked = bool(policy.limits) or (searched is not None and len(searched) > 0)
@@ -146,13 +154,14 @@ def judge(
         reasons = given["note"].drop_nulls()
         because = f" ({reasons[0]})" if len(reasons) else ""
         raise InputError(f"none of the {len(given)} comparisons could be judged{because}, so there is nothing to pass")
-    families = families_of(given, searched)
+    families = families_of(given.filter(~pl.col("measure").is_in(list(undirected))), searched)
     kept = holm_levels(families, alpha) if strict else None
     held = [_of_verdict(row, policy, kept, alpha) for row in given.iter_rows(named=True)]
     held += [each for limit in policy.limits for each in _of_limit(limit, estimates, policy)]
     held += [_of_subgroup(row, policy, kept) for row in found]
     day = today or date.today()
-    return Answer([_waived(finding, policy.waivers, day) for finding in held], len(families), alpha, strict)
+    waived = [_waived(finding, policy.waivers, day) for finding in held]
+    return Answer(waived, len(families), alpha, strict, frozenset(undirected))
 
 
 SUBGROUP = "subgroup"
@@ -164,10 +173,22 @@ def _worse_subgroups(findings: pl.DataFrame | None) -> list[Mapping[str, Any]]:
     if findings is None or findings.is_empty():
         return []
     worse = findings.filter(pl.col("parent").is_null(), selection=MAX_T, verdict="worse")
-    return [
-        {**row, "attribute": SUBGROUP, "group": row["subgroup"], "contrast": row["value"]}
-        for row in worse.iter_rows(named=True)
-    ]
+    return [_as_verdict(row) for row in worse.iter_rows(named=True)]
+
+
+def _as_verdict(finding: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of the table `findings` as a row of verdicts."""
+    return {**finding, "attribute": SUBGROUP, "group": finding["subgroup"], "contrast": finding["value"]}
+
+
+def _is_conjunction(name: str, *tables: pl.DataFrame) -> bool:
+    """Whether a name is `attribute=group & …` of groups in the tables."""
+    known = {
+        f"{attribute}={group}"
+        for table in tables
+        for attribute, group in table.select("attribute", "group").unique().iter_rows()
+    }
+    return all(part in known for part in name.split(" & "))
 
 
 def _of_subgroup(row: Mapping[str, Any], policy: Policy, kept: Mapping[Family, float] | None) -> Finding:
@@ -243,24 +264,36 @@ def _waived(finding: Finding, waivers: Sequence[Waiver], day: date) -> Finding:
     return finding
 
 
-def _check_policy(
-    policy: Policy, verdicts: pl.DataFrame, estimates: pl.DataFrame, found: Sequence[Mapping[str, Any]]
-) -> None:
-    """Raise InputError for names that the results lack, and for parts of the policy that are about nothing."""
-    from evenhand.audit.measures import known
-
-    names = {column: {*verdicts[column].drop_nulls(), *estimates[column].drop_nulls()} for column in Where.model_fields}
-    names["measure"] |= set(known())
-    for column in Where.model_fields:
-        names[column] |= {row[column] for row in found} - {None}
-    parts: list[tuple[str, Where]] = [
+def _parts(policy: Policy) -> list[tuple[str, Where]]:
+    """The rules, limits and waivers of a policy, with their places in it."""
+    return [
         *((f"rules.{rank}", rule) for rank, rule in enumerate(policy.rules)),
         *((f"limits.{rank}", limit) for rank, limit in enumerate(policy.limits)),
         *((f"waivers.{rank}", waiver) for rank, waiver in enumerate(policy.waivers)),
     ]
-    for place, part in parts:
+
+
+def _check_policy(
+    policy: Policy, verdicts: pl.DataFrame, estimates: pl.DataFrame, findings: pl.DataFrame | None
+) -> None:
+    """Raise InputError for names that the results lack, and for parts of the policy that are about nothing.
+
+    Where subgroups were searched, each conjunction of groups is known, whether or not it fares worse.
+    """
+    from evenhand.audit.measures import known
+
+    names = {column: {*verdicts[column].drop_nulls(), *estimates[column].drop_nulls()} for column in Where.model_fields}
+    names["measure"] |= set(known())
+    found = [] if findings is None else [_as_verdict(row) for row in findings.iter_rows(named=True)]
+    for column in Where.model_fields:
+        names[column] |= {row[column] for row in found} - {None}
+    if findings is not None:
+        names["attribute"].add(SUBGROUP)
+        named = [group for _, part in _parts(policy) for group in part.group]
+        names["group"] |= {group for group in named if _is_conjunction(group, verdicts, estimates)}
+    for place, part in _parts(policy):
         check_names(part, names, place)
-        if isinstance(part, Waiver):
+        if isinstance(part, Waiver) or (findings is not None and SUBGROUP in part.attribute):
             continue
         table = estimates if isinstance(part, Limit) else verdicts.drop_nulls("verdict")
         rows = (*table.iter_rows(named=True), *(() if isinstance(part, Limit) else found))

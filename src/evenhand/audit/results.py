@@ -21,6 +21,7 @@ from evenhand.audit.gate import Answer, judge
 from evenhand.audit.measures import declaring
 from evenhand.audit.policy import Policy
 from evenhand.audit.record_tables import RECORDS, RecordTables
+from evenhand.audit.strictness import undirected
 from evenhand.errors import InputError, did_you_mean
 from evenhand.visible_text import visible
 
@@ -336,6 +337,7 @@ class Results:
             alpha=self.design.alpha,
             strict=strict,
             findings=None if self.design.subgroups is None else self.findings,
+            undirected=undirected(self.verdicts["measure"], self.design),
         )
 
     def failed(self, fail_on: Iterable[str] = ("worse",)) -> pl.DataFrame:

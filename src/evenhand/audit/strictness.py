@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from evenhand.audit.design import Design
+from evenhand.audit.measures import measure_named
 from evenhand.records.schemas import MAX_T
 from evenhand.stats.multiplicity import holm
 
@@ -53,13 +55,20 @@ def holm_levels(families: Mapping[Family, float], alpha: float) -> dict[Family, 
     return {name: levels[name] if adjusted[index] <= alpha else 0.0 for index, name in enumerate(names)}
 
 
-def expected_false_alarms(verdicts: pl.DataFrame, alpha: float, searched: bool = False) -> tuple[int, float]:
-    """The number of families of verdicts, and how many of them say `worse` by chance at most where nothing is worse.
+def undirected(measures: Iterable[str], design: Design) -> set[str]:
+    """The measures of which neither direction is worse in some setting: they never say `worse`."""
+    favourable = {setting.favourable for setting in design.settings.values()}
+    return {name for name in set(measures) if any(not measure_named(name).given(each).direction for each in favourable)}
+
+
+def expected_false_alarms(verdicts: pl.DataFrame, design: Design, searched: bool = False) -> tuple[int, float]:
+    """The number of families that can say `worse`, and how many do so by chance where nothing is worse, at most.
 
     Args:
         verdicts: the table.
-        alpha: the level of a family.
+        design: that it was made by, with the level of a family.
         searched: whether subgroups were searched, too: one more family.
     """
-    families = len(families_of(verdicts.drop_nulls("verdict"))) + searched
-    return families, families * alpha
+    directed = ~pl.col("measure").is_in(list(undirected(verdicts["measure"], design)))
+    families = len(families_of(verdicts.drop_nulls("verdict").filter(directed))) + searched
+    return families, families * design.alpha

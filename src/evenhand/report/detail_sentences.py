@@ -148,7 +148,7 @@ def _opening(lead: str, method: str, reference: str | None) -> str:
 
 def false_alarm_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
     """A sentence on how many families of verdicts may say `worse` by chance; none below two families."""
-    families, expected = expected_false_alarms(verdicts, design.alpha, design.subgroups is not None)
+    families, expected = expected_false_alarms(verdicts, design, design.subgroups is not None)
     if families < 2:
         return []
     return [

@@ -34,8 +34,9 @@ def summary(answer: Answer) -> list[str]:
         widest = answer.largest_open
         worst = ""
         if widest is not None:
-            harm = number(widest["high"], digits(widest["measure"]))
-            worst = f"; the largest harm that they do not exclude is {harm} ({described_row(widest, answer)})"
+            what = "a difference" if widest["measure"] in answer.undirected else "a harm"
+            size = number(answer.possible(widest), digits(widest["measure"]))
+            worst = f"; {what} of up to {size} is still possible ({described_row(widest, answer)})"
         said.append(f"{_many(open_rows, 'row')} of {len(answer.findings)} inconclusive{worst}.")
     if counts.get("not judged", 0):
         said.append(f"{_many(counts['not judged'], 'row')} could not be judged.")

@@ -96,7 +96,7 @@ def disparity_chart(
     rows, setting, split = choose(estimates, design, setting, split)
     rows = rows.filter(pl.col("seed").is_null() & (pl.col("measure") == measure))
     attribute = attribute if attribute is not None else next(iter(rows["attribute"].drop_nulls()), None)
-    rows = rows.filter(attribute=attribute)
+    rows = rows.filter(is_value("attribute", attribute))
     rows = rows.filter(is_value("class", name if name is not None else next(iter(rows["class"]), None)))
     if rows.is_empty():
         raise InputError(f"there is no {measure} of {setting} to draw")

@@ -142,8 +142,8 @@ class Comparison:
 
     def _false_alarms(self) -> list[str]:
         """Return a sentence on how many tested families may say `worse` by chance; none below two families."""
-        alpha = self.folders[0].results.design.alpha
-        counted = [expected_false_alarms(pair.verdicts, alpha) for pair in self.pairs]
+        design = self.folders[0].results.design
+        counted = [expected_false_alarms(pair.verdicts, design) for pair in self.pairs]
         families, expected = sum(each[0] for each in counted), sum(each[1] for each in counted)
         if families < 2:
             return []
