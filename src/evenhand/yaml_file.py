@@ -1,4 +1,4 @@
-"""Reads a YAML file that holds a mapping, and refuses what YAML would silently take for something else.
+"""Reads YAML, and refuses what YAML would silently take for something else.
 
 Keys that are written twice are refused, and so are keys that are neither text nor number (`yes:` is read as true).
 `1:30` is a text, not ninety, and `1e-3` is a number.
@@ -26,16 +26,36 @@ def read_mapping(path: Path, holds: str) -> dict[Any, Any]:
         InputError: the file is not UTF-8 text, not YAML, not a mapping, or repeats a key.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text") from None
-    except RecursionError:
-        raise InputError(f"{path} is not a YAML file: brackets are nested too deeply") from None
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path} is not a YAML file: {shortened(' '.join(str(error).split()))}") from None
+    values = read_value(text, f"{path} is not a YAML file")
     if not isinstance(values, dict):
         raise InputError(f"{path} should hold a mapping {holds}")
     return values
+
+
+def read_value(text: str, refused: str) -> Any:
+    """Return the value of a YAML text, by the rules of this module.
+
+    Args:
+        text: YAML.
+        refused: how the error about a text that is none begins: `study.yaml is not a YAML file`.
+
+    Raises:
+        InputError: the text is not YAML, or repeats a key.
+
+    Example:
+        >>> from evenhand.yaml_file import read_value
+        >>> read_value("[1e-3, 1:30]", "the value is not YAML")
+        [0.001, '1:30']
+    """
+    try:
+        return yaml.load(text, Loader=_UniqueKeys)
+    except RecursionError:
+        raise InputError(f"{refused}: brackets are nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(f"{refused}: {shortened(' '.join(str(error).split()))}") from None
 
 
 class _UniqueKeys(yaml.SafeLoader):

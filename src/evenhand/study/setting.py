@@ -112,6 +112,12 @@ class Setting(Spec):
         """Read a plain name as a list of one."""
         return (value,) if isinstance(value, str) else value
 
+    @field_validator("reference")
+    @classmethod
+    def _each_reference_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Leave out a reference that is named again."""
+        return tuple(dict.fromkeys(value))
+
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds(cls, value: Any) -> Any:

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from evenhand.errors import InputError, did_you_mean
-from evenhand.yaml_file import read_mapping
+from evenhand.errors import InputError, did_you_mean, shortened
+from evenhand.yaml_file import read_mapping, read_value
 
 
 def read_study_file(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
@@ -38,12 +36,8 @@ def _set(values: dict[str, Any], change: str) -> None:
     path = key.split(".")
     if not separator or not all(path):
         raise InputError(f"--set takes KEY=VALUE, such as train.batch_size=16, not {change!r}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(
-            f"--set {key}: {text} is not a YAML value; write lists as [1, 2], mappings as {{a: 1}}"
-        ) from None
+    refused = f"--set {key}: {shortened(text)} is not a YAML value (lists are written [1, 2], mappings {{a: 1}})"
+    value = read_value(text, refused)
     for mapping in _mappings(values, path, key):
         _put(mapping, path, value, key)
 
