@@ -108,6 +108,8 @@ def subgroups_of(text: str | None) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     for part in (part.strip() for part in text.split(",") if part.strip()):
         key, _, value = part.partition("=")
+        if key in found or key in found.get("cuts", {}):
+            raise InputError(f"--subgroups names {key} twice; give it once")
         try:
             if key in ("depth", "support"):
                 found[key] = int(value)

@@ -28,6 +28,8 @@ from evenhand.stats.student_t import t_quantile
 _STEPS = 200
 _FARTHEST = 40.0
 """How far a bound may be from the ratio, as a difference of logarithms."""
+_MOST_SPREAD = 700.0
+"""Where eˣ is nearly the largest number that there is."""
 
 
 def score_ratio(
@@ -164,7 +166,8 @@ class TwoProportions:
         ratio = self.ratio
         if ratio > 0 and (self.whole.runs > 1 or self.together or self.share > 0):
             spread = FewRuns(self.linear(ratio)).half_width(tail) / first.estimate
-            low, high = min(low, ratio * math.exp(-spread)), max(high, ratio * math.exp(spread))
+            most = ratio * math.exp(spread) if spread < _MOST_SPREAD else math.inf
+            low, high = min(low, ratio * math.exp(-spread)), max(high, most)
         return min(low, ratio), max(high, ratio)
 
     def linear(self, times: float) -> TwoWay:

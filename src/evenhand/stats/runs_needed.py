@@ -138,8 +138,11 @@ class _Future:
 
 
 def _after(mean: TwoWay, future: _Future) -> ManyFewRuns:
-    """The parts of the two-way variance after J′ runs, float [D] each."""
+    """The parts of the two-way variance after J′ runs, float [D] each; those of a single run stay as they are."""
     now = mean.runs
+    if now < 2:  # one model, which is compared with several runs
+        none, example = np.zeros(len(future.ratio)), np.full(len(future.ratio), mean.v_example)
+        return ManyFewRuns(none, example, np.array(0.0), future.runs, np.full(len(none), mean.units))
     lasting = max(mean.v_example - mean.v_both, 0.0) * now / (now - 1)
     seed = mean.v_seed * now / future.runs * future.ratio
     both = mean.v_both * now / future.runs

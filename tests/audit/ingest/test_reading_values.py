@@ -98,7 +98,7 @@ def test_a_repeated_header_that_is_asked_for_is_refused_in_both_wings(tmp_path):
 @pytest.mark.parametrize("role", ["prediction", "probability", "groups", "seed", "member"])
 def test_a_label_in_another_role_is_refused(tmp_path, role):
     more = {"score": "yhat"} if role == "member" else {}
-    with pytest.raises(InputError, match=r'"y" \(label\) is named as'):
+    with pytest.raises(InputError, match=r'"y" \(label\) is used as'):
         recorded(csv(tmp_path), **{role: "y", **more})
 
 

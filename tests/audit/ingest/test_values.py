@@ -81,7 +81,7 @@ def test_missing_values_are_left_out_counted_and_named_by_group(missing):
     [
         (None, {"value": "toxcity"}, 'no column "toxcity".*did you mean "toxicity"'),
         (None, {"value": ["toxicity", "toxicity"]}, 'the column "toxicity" is named twice'),
-        (with_value(3, "high"), {"value": "sex"}, 'the column "sex" .value. is named as group too'),
+        (with_value(3, "high"), {"value": "sex"}, 'the column "sex" .value. is used as group too'),
         (with_value(3, math.inf), {"value": "toxicity"}, "is inf in row 3; finite numbers are needed"),
         (table(toxicity=[None] * N), {"value": "toxicity"}, "is empty in every row"),
         (with_value(3, 1e200), {"value": "toxicity"}, "numbers of the size of 1e[+]200.*choose another unit"),
@@ -141,7 +141,7 @@ def test_a_regression_keeps_labels_and_predictions_as_values():
         (regression(), {**ASKED, "task": "ranking"}, "task should be classification or regression, not 'ranking'"),
         (regression(), {**ASKED, "range": (0, 50)}, "outside of the declared range from 0 to 50"),
         (regression(guess=[None] * N), ASKED, "is empty in 40 of 40 rows"),
-        (regression(), {**ASKED, "value": "price"}, "is named as value too"),
+        (regression(), {**ASKED, "value": "price"}, "is used as value too"),
     ],
 )
 def test_bad_regressions_are_refused_in_one_sentence(frame, options, sentence):

@@ -235,7 +235,7 @@ def test_only_the_measures_that_are_asked_for_are_taken():
         ({"s": pl.lit(float("inf"))}, {}, '"s" (score) is inf in row 0; finite numbers are needed'),
         ({}, {"score": None}, "the column of member is named and that of score is not"),
         ({}, {"score": "scor"}, 'no column "scor" (score)'),
-        ({}, {"prediction": "in"}, 'the column "in" (prediction) is named as member too'),
+        ({}, {"prediction": "in"}, 'the column "in" (prediction) is used as member too'),
         ({}, {"weight": "s"}, "weights (s) play no part"),
         ({}, {"member": None, "score": None}, "name the column of labels"),
         ({}, {"margins": {"membership_auk": 0.1}}, 'no measure "membership_auk"; did you mean "membership_auc"'),

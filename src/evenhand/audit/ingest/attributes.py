@@ -149,13 +149,24 @@ def _from_lists(columns: Columns, values: pl.Series, where: str) -> pl.Series:
     return joined.select(filled.alias(values.name)).to_series()
 
 
+def columns_of(columns: Columns, group: str) -> list[str]:
+    """The columns that groups are read from: the one that is named, or those that a pattern matches."""
+    column = _named(columns, group)[1]
+    return [*_matched(columns, column).values()] if "*" in column and column not in columns.names else [column]
+
+
+def _matched(columns: Columns, pattern: str) -> dict[str, str]:
+    """The columns that a pattern with one star matches, by what the star stands for."""
+    start, _, end = pattern.partition("*")
+    matcher = re.compile(f"{re.escape(start)}(.+){re.escape(end)}")
+    return {match[1]: column for column in columns.names if (match := matcher.fullmatch(column))}
+
+
 def _from_pattern(columns: Columns, group: str, pattern: str) -> TableGroups:
     """Groups from columns of true and false; a row is missing where all are missing, and one missing value is false."""
-    start, _, end = pattern.partition("*")
-    if "*" in end:
+    if pattern.count("*") > 1:
         raise InputError(f'groups: "{group}" has more than one star; one stands for the name of a group')
-    matcher = re.compile(f"{re.escape(start)}(.+){re.escape(end)}")
-    names = {match[1]: column for column in columns.names if (match := matcher.fullmatch(column))}
+    names = _matched(columns, pattern)
     if not names:
         raise InputError(
             f'{columns.source} has no column like "{pattern}" (group {group}); {did_you_mean(pattern, columns.names)}'

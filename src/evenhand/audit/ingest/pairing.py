@@ -219,7 +219,8 @@ def _by_order(
     runs = _facts_by_run(rows, facts)
     seeds = len({seed for _, seed in runs})
     methods = len({method for method, _ in runs})
-    by_seed = _agree(runs, 1)
+    # Where each seed has one method, there is nothing that could agree.
+    by_seed = _agree(runs, 1) and (methods == 1 or len(runs) > seeds)
     if split != "varying" and _agree(runs, None):
         notes = [] if len(runs) == 1 else [_matched("all methods and seeds", runs)]
         return Pairing(*_ids(keyed, []), "order", False, share, tuple(notes))

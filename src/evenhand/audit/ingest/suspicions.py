@@ -29,7 +29,7 @@ def one_role_each(columns: Columns, label: str | None, roles: Sequence[tuple[str
         for other, column in named[place + 1 :]:
             if column == name and role != other and not _may_be_both(role, other):
                 raise InputError(
-                    f"{columns.subject(name, role)} is named as {other} too; name the column that holds the {other}"
+                    f"{columns.subject(name, role)} is used as {other} too; choose another column for the {other}"
                 )
 
 

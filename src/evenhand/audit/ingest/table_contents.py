@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.ingest.attributes import columns_of
 from evenhand.audit.ingest.columns import Columns
 from evenhand.audit.ingest.membership_scores import Scored, scored
 from evenhand.audit.ingest.predictions import Outcomes, outcomes
@@ -16,7 +17,7 @@ from evenhand.audit.ingest.request import SETTING, TableRequest, several
 from evenhand.audit.ingest.suspicions import one_role_each
 from evenhand.audit.ingest.values import PredictedNumbers, ValueColumn, predicted_numbers, value_columns
 from evenhand.audit.measures import Kind
-from evenhand.errors import InputError
+from evenhand.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +39,13 @@ class TableContents:
     @classmethod
     def of(cls, columns: Columns, request: TableRequest) -> TableContents:
         """Read the columns that are named. Raises InputError where they name nothing to audit, or contradict."""
-        one_role_each(columns, request.label, _other_roles(request))
+        one_role_each(columns, request.label, _other_roles(columns, request))
         membership, names = scored(columns, request.member, request.score), several(request.value)
         regression = _is_regression(request)
-        limits = None if regression and not names else request.range
+        own, limits = _ranges(request, names) if regression else (None, request.range)
         values = value_columns(columns, names, request.more_is, limits, request.scale)
         if regression:
-            numbers = predicted_numbers(columns, str(request.label), request.prediction, _of_regression(request))
+            numbers = predicted_numbers(columns, str(request.label), request.prediction, own)
             return cls(None, numbers, values, membership)
         return cls(_outcomes(columns, request, membership, values), None, values, membership)
 
@@ -87,13 +88,13 @@ class TableContents:
         )
 
 
-def _other_roles(request: TableRequest) -> list[tuple[str, str | None]]:
+def _other_roles(columns: Columns, request: TableRequest) -> list[tuple[str, str | None]]:
     """The columns that are named in roles other than that of the label, (role, column)."""
     single = ("prediction", "method", "seed", "example", "weight", "member", "score")
     named = [(role, getattr(request, role)) for role in single]
     named += [("probability", name) for name in several(request.probability)]
     named += [("value", name) for name in several(request.value)]
-    return named + [("group", name.rpartition("=")[2]) for name in several(request.groups)]
+    return named + [("group", column) for name in several(request.groups) for column in columns_of(columns, name)]
 
 
 def _outcomes(
@@ -128,8 +129,19 @@ def _is_regression(request: TableRequest) -> bool:
     return True
 
 
-def _of_regression(request: TableRequest) -> Any:
-    """The range of labels and predictions; where values are named, too, a range by column is theirs alone."""
-    if isinstance(request.range, Mapping):
-        return request.range.get(str(request.label))
-    return request.range
+def _ranges(request: TableRequest, values: Sequence[str]) -> tuple[Any, Any]:
+    """What was declared of a regression: the range of labels and predictions, and those of columns of values.
+
+    Raises:
+        InputError: a range by column names another column, or says two things of labels and predictions.
+    """
+    given, both = request.range, [str(request.label), str(request.prediction)]
+    if not isinstance(given, Mapping):
+        return given, given if values else None
+    for name in given:
+        if name not in (*both, *values):
+            raise InputError(f'range: "{name}" is no column of numbers here; {did_you_mean(name, [*both, *values])}')
+    own = [given[name] for name in dict.fromkeys(both) if name in given]
+    if len(own) > 1 and list(own[0]) != list(own[1]):
+        raise InputError(f"range: label and prediction have one range, not {own[0]} and {own[1]}")
+    return own[0] if own else None, {name: each for name, each in given.items() if name not in both} or None

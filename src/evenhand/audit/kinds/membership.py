@@ -179,12 +179,12 @@ class MembershipReading:
         runs: dict[int | None, Targets] = {seed: targets.take([seed]) for seed in targets.seeds}
         runs[None] = targets
         for seed, models in runs.items():
-            ((leaks,), left_out) = leaks_of([models], (sides[0], sides[1]), estimand.measure.influence.of_side)
-            found = LeakGap.of(*leaks)
-            notes = [*left_out, *_notes(targets)] if seed is None else []
-            if found.reason:
-                yield seed, Estimate(None, None, None, found.examples, (found.reason, *notes))
+            leaks = leaks_of([models], (sides[0], sides[1]), estimand.measure.influence.of_side)
+            notes = [*leaks.notes, *_notes(targets)] if seed is None else []
+            if leaks.undefined:
+                yield seed, Estimate(None, None, None, leaks.examples, (leaks.undefined, *notes))
                 continue
+            found = LeakGap.of(*leaks.by_method[0])
             low, high = gap(estimand, method, 1).within(found.interval.bounds((1 - LEVEL) / 2))
             known = not math.isnan(found.whole.variance)
             bounds = (low, high) if known else (None, None)

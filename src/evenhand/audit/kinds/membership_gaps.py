@@ -46,7 +46,6 @@ class LeakGap:
         rows: of the group and of the rest, as an effective size is at most.
         cells: float [T, U], contributions to the sum.
         examples: distinct ones; smallest: distinct members or non-members of a side, whichever are fewest.
-        reason: why it is undefined; None where it is not.
     """
 
     whole: TwoWay
@@ -57,7 +56,6 @@ class LeakGap:
     cells: np.ndarray
     examples: int
     smallest: int
-    reason: str | None = None
 
     @classmethod
     def of(cls, group: Leak, rest: Leak) -> LeakGap:
@@ -76,10 +74,9 @@ class LeakGap:
         inside, outside = (from_cells(*part) for part in zip(values, cells, counts, strict=True))
         every = [leak for side in sides for _, leak in side]
         examples = sum(max(leak.examples for _, leak in side) for side in sides)
-        reason = next((leak.reason for leak in every if leak.reason), None)
         smallest = min(leak.smallest for leak in every)
         scale, rows = float(len(methods)), [max(leak.pooled.size for _, leak in side) for side in sides]
-        return cls(whole, inside, outside, scale, (rows[0], rows[1]), cells[0] - cells[1], examples, smallest, reason)
+        return cls(whole, inside, outside, scale, (rows[0], rows[1]), cells[0] - cells[1], examples, smallest)
 
     @property
     def interval(self) -> FewEvents | Wider:
@@ -96,7 +93,27 @@ class LeakGap:
         return (FEW_ON_A_SIDE,) if self.smallest < LEAST_PERMUTED else ()
 
 
-def leaks_of(methods: Sequence[Targets], sides: Sides, leak_of: LeakFunction) -> tuple[list[list[Leak]], list[str]]:
+@dataclass(frozen=True, eq=False)
+class Leaks:
+    """The measure of some methods on both sides of a gap, over the same models.
+
+    Attributes:
+        by_method: each method's, in the group and in its rest.
+        notes: on models that are left out, if any are.
+        undefined: why a side has no value; None where all have one. Sides without a value may have other models.
+    """
+
+    by_method: list[list[Leak]]
+    notes: tuple[str, ...] = ()
+    undefined: str | None = None
+
+    @property
+    def examples(self) -> int:
+        """How many distinct ones the group and its rest have."""
+        return sum(max(of_method[side].examples for of_method in self.by_method) for side in (0, 1))
+
+
+def leaks_of(methods: Sequence[Targets], sides: Sides, leak_of: LeakFunction) -> Leaks:
     """The measure of each method on each side, over the models that have a value on every side of every method.
 
     A model that was trained on all examples of a group, or on none, has no balanced accuracy there.
@@ -105,20 +122,17 @@ def leaks_of(methods: Sequence[Targets], sides: Sides, leak_of: LeakFunction) ->
         methods: each with the same models, unless there is one.
         sides: the group and its rest.
         leak_of: computes the measure.
-
-    Returns:
-        By method and side, and a note on the models that are left out, if any are.
     """
     used = np.ones(len(methods[0].seeds), dtype=bool)
     while True:
         leaks = [[leak_of(one, one.known & side & used[:, None]) for side in sides] for one in methods]
         every = [leak for of_method in leaks for leak in of_method]
-        if any(leak.reason for leak in every):
-            return leaks, []
+        if undefined := next((leak.reason for leak in every if leak.reason), None):
+            return Leaks(leaks, undefined=undefined)
         valued = [set(leak.models) for leak in every if leak.models is not None]
         common = sorted(set.intersection(*valued)) if valued else np.flatnonzero(used).tolist()
         if all(models == set(common) for models in valued):
-            return leaks, [] if used.all() else [f"defined in {int(used.sum())} of {len(used)} models"]
+            return Leaks(leaks, () if used.all() else (f"defined in {int(used.sum())} of {len(used)} models",))
         used[:] = False
         used[common] = True
 
@@ -127,11 +141,11 @@ def gap_evidence(targets: Targets, sides: Sides, leak_of: LeakFunction) -> Evide
     """The evidence on the gap of one method over its models."""
     if targets.absent:
         return none_of(0, (targets.absent,))
-    ((leaks,), notes) = leaks_of([targets], sides, leak_of)
-    found = LeakGap.of(*leaks)
-    if found.reason:
-        return none_of(len(targets.seeds), (found.reason,))
-    return _evidence(found, len(found.cells), tuple(notes), few_events=found.interval)
+    leaks = leaks_of([targets], sides, leak_of)
+    if leaks.undefined:
+        return none_of(len(targets.seeds), (leaks.undefined,))
+    found = LeakGap.of(*leaks.by_method[0])
+    return _evidence(found, len(found.cells), leaks.notes, few_events=found.interval)
 
 
 def gap_change_evidence(
@@ -152,13 +166,12 @@ def gap_change_evidence(
     both = compared.first, compared.second
     together = [both] if compared.paired else [[targets] for targets in both]
     found = [leaks_of(methods, sides, leak_of) for methods in together]
-    leaks = [pair for of_methods, _ in found for pair in of_methods]
-    gaps = [LeakGap.of(*pair) for pair in leaks]
     models = min(len(targets.seeds) for targets in both)
-    reason = gaps[0].reason or gaps[1].reason
-    if reason:
-        return none_of(models, (*compared.notes, reason))
-    notes = (*compared.notes, *dict.fromkeys(note for _, some in found for note in some))
+    if undefined := next((one.undefined for one in found if one.undefined), None):
+        return none_of(models, (*compared.notes, undefined))
+    leaks = [pair for one in found for pair in one.by_method]
+    gaps = [LeakGap.of(*pair) for pair in leaks]
+    notes = (*compared.notes, *dict.fromkeys(note for one in found for note in one.notes))
     models = min(len(gap.cells) for gap in gaps)
     if not compared.paired:
         return _apart(gaps, models, notes, decides)

@@ -240,7 +240,11 @@ class PredictionReading:
         collapsed = self.collapsed(comparison.method, str(comparison.reference))
         if not collapsed:
             return evidence
-        without = self._without(frozenset(collapsed))._evidence(comparison)
+        left = self._without(frozenset(collapsed))
+        if {comparison.method, comparison.reference} <= {method for method, _ in left.evaluation.runs}:
+            without = left._evidence(comparison)
+        else:
+            without = Evidence(None, 0, 0, nothing="a run of every seed looks collapsed")
         return replace(evidence, collapsed=tuple(collapsed.values()), without=without)
 
     def collapsed(self, method: str, reference: str) -> Mapping[int, str]:

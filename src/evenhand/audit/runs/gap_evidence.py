@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import Evidence, enough_runs
+from evenhand.audit.comparisons import ONE_UNIT, Evidence, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand, Subset
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures import Measure
@@ -124,6 +124,8 @@ def _gap_estimate(reader: RunInfluences, runs: Sequence[GapRun], measure: Measur
         return Estimate(gap.whole.estimate, None, None, n, notes)
     most = measure.limits[1] - measure.limits[0]
     low, high = gap.interval(measure.proportion).bounds((1 - LEVEL) / 2)
+    if math.isnan(low) or math.isnan(high):
+        return Estimate(gap.whole.estimate, None, None, n, (ONE_UNIT,))
     caveats = () if allowance is None else allowance.caveats(gap.difference)
     return Estimate(gap.whole.estimate, max(low, -most), min(high, most), n, caveats)
 

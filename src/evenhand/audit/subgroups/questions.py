@@ -146,5 +146,5 @@ def _filled(
             yield AreaQuestion(**about, terms=terms)
         return
     made = term_sums(reader, question.measure, positive, rows, runs)
-    if made is not None:
+    if made is not None and (made.weight > 0).any():
         yield Outcome(**about, numerator=made.numerator, weight=made.weight, second=made.second, terms=made.terms)
