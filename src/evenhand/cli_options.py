@@ -92,12 +92,15 @@ def named_path(text: str) -> Path:
     """Return the path that an option names; an empty one, as of an unset variable, is refused."""
     if not text.strip():
         raise typer.BadParameter("the path is empty; name a file or a folder")
+    if "://" in text:
+        raise typer.BadParameter(f"{text} is a URL; name a file or a folder of this machine")
     return Path(text)
 
 
 def named_folder(text: str) -> str:
     """Return the folder or URL that an option names; an empty one is refused."""
-    named_path(text)
+    if "://" not in text:
+        named_path(text)
     return text
 
 

@@ -20,6 +20,7 @@ from evenhand.audit import results_folder
 from evenhand.audit.gate import judge
 from evenhand.audit.policy import Policy, read_policy
 from evenhand.errors import InputError
+from evenhand.report import gate_answer
 
 NO_ESTIMATES = records.TABLES["estimates"].empty()
 
@@ -352,3 +353,22 @@ def test_a_policy_may_name_subgroups_that_are_no_longer_worse(part):
 def test_an_empty_list_of_failing_verdicts_is_refused(folders):
     ended = check(folders / "alike", "--fail-on", "")
     assert ended.returncode == 2 and "--fail-on names no verdict" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ({"at most": 25}, "limits.0.at most: 25 is outside of what demographic_parity_difference can be, from 0 to 1"),
+        ({"at least": 0.9, "at most": 0.8}, "no value is at least 0.9 and at most 0.8"),
+    ],
+)
+def test_a_limit_that_means_nothing_is_refused(harmed, limit, sentence):
+    with pytest.raises(InputError, match=sentence):
+        answer(harmed, {"limits": [{"measure": "demographic_parity_difference", **limit}]})
+
+
+def test_a_waiver_that_ended_is_named(harmed):
+    waiver = {"reason": "the new data come in May", "until": "2027-05-31"}
+    ended = answer(harmed, {"waivers": [waiver]}, today=date(2027, 6, 1))
+    assert "A waiver ended on 2027-05-31: the new data come in May." in gate_answer.lines(ended)
+    assert not answer(harmed, {"waivers": [waiver]}, today=date(2027, 5, 1)).ended

@@ -52,6 +52,7 @@ class Answer:
         alpha: that probability.
         strict: whether verdicts `worse` were held to it over all families together.
         undirected: the measures of which neither direction is worse.
+        ended: the waivers whose last day is over and that cover a row that fails.
     """
 
     findings: Sequence[Finding]
@@ -59,6 +60,7 @@ class Answer:
     alpha: float
     strict: bool
     undirected: frozenset[str] = frozenset()
+    ended: Sequence[Waiver] = ()
 
     @property
     def failed(self) -> list[Finding]:
@@ -93,6 +95,7 @@ class Answer:
             and not finding.fails
             and finding.limit is None
             and finding.row["high"] is not None
+            and finding.row["verdict"] == "inconclusive"  # else the interval is not the one that decided
             and np.isfinite(spread.get(finding.row["measure"], np.inf))
         ]
         return max(rows, key=lambda row: self.possible(row) / spread[row["measure"]], default=None)
@@ -161,7 +164,12 @@ def judge(
     held += [_of_subgroup(row, policy, kept) for row in found]
     day = today or date.today()
     waived = [_waived(finding, policy.waivers, day) for finding in held]
-    return Answer(waived, len(families), alpha, strict, frozenset(undirected))
+    ended = [
+        waiver
+        for waiver in policy.waivers
+        if waiver.until < day and any(each.fails and waiver.covers(_waivable(each)) for each in waived)
+    ]
+    return Answer(waived, len(families), alpha, strict, frozenset(undirected), ended)
 
 
 SUBGROUP = "subgroup"
@@ -252,16 +260,36 @@ def _who(row: Mapping[str, Any]) -> str:
     return " ".join(parts) or "everyone"
 
 
+def _waivable(finding: Finding) -> Mapping[str, Any]:
+    """The row of a finding as waivers know it."""
+    row = finding.row
+    return row if finding.limit is None else {**row, "comparison": row["comparison"] or "level"}
+
+
 def _waived(finding: Finding, waivers: Sequence[Waiver], day: date) -> Finding:
     """The finding; waived where it fails and a waiver that still holds covers it."""
     if not finding.fails:
         return finding
-    row = finding.row if finding.limit is None else {**finding.row, "comparison": finding.row["comparison"] or "level"}
     for waiver in waivers:
-        if day <= waiver.until and waiver.covers(row):
+        if day <= waiver.until and waiver.covers(_waivable(finding)):
             reason = f"{waiver.reason} (until {waiver.until})"
             return Finding(finding.row, "waived", finding.limit, reason, linear=finding.linear)
     return finding
+
+
+def _check_bounds(limit: Limit, place: str) -> None:
+    """Refuse a limit that no value of its measure can miss, or meet, such as 25 where 25% are meant."""
+    from evenhand.audit.measures import known
+
+    for name in limit.measure:
+        low, high = known()[name].limits if name in known() else (-np.inf, np.inf)
+        if "gap" in limit.comparison:
+            low = low - high
+        for words, bound in (("at least", limit.at_least), ("at most", limit.at_most)):
+            if bound is not None and not low <= bound <= high:
+                raise InputError(
+                    f"{place}.{words}: {bound:g} is outside of what {name} can be, from {low:g} to {high:g}"
+                )
 
 
 def _parts(policy: Policy) -> list[tuple[str, Where]]:
@@ -293,6 +321,8 @@ def _check_policy(
         names["group"] |= {group for group in named if _is_conjunction(group, verdicts, estimates)}
     for place, part in _parts(policy):
         check_names(part, names, place)
+        if isinstance(part, Limit):
+            _check_bounds(part, place)
         if isinstance(part, Waiver) or (findings is not None and SUBGROUP in part.attribute):
             continue
         table = estimates if isinstance(part, Limit) else verdicts.drop_nulls("verdict")

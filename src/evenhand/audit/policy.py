@@ -98,6 +98,8 @@ class Limit(Where):
             raise ValueError("a limit needs `at least` or `at most`")
         if not self.measure:
             raise ValueError("a limit needs a `measure`")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"no value is at least {self.at_least:g} and at most {self.at_most:g}")
         for word in self.comparison:
             if word not in ("level", "gap"):
                 raise ValueError(f"comparison should be level or gap, not {word}")

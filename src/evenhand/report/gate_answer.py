@@ -38,6 +38,8 @@ def summary(answer: Answer) -> list[str]:
             size = number(answer.possible(widest), digits(widest["measure"]))
             worst = f"; {what} of up to {size} is still possible ({described_row(widest, answer)})"
         said.append(f"{_many(open_rows, 'row')} of {len(answer.findings)} inconclusive{worst}.")
+    for waiver in answer.ended:
+        said.append(f"A waiver ended on {waiver.until}: {visible(waiver.reason)}.")
     if counts.get("not judged", 0):
         said.append(f"{_many(counts['not judged'], 'row')} could not be judged.")
     if answer.families:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,10 @@ from evenhand.audit.ingest.membership_scores import Scored
 from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.errors import InputError
 from evenhand.tables.values import spelling_notes
+
+
+_FAR_BELOW_CHANCE = 5.0
+"""Standard errors below an area of a half at which scores are no accident."""
 
 
 def one_role_each(columns: Columns, label: str | None, roles: Sequence[tuple[str, str | None]]) -> None:
@@ -43,10 +48,19 @@ def _may_be_both(role: str, other: str) -> bool:
     return both != {"value", "group"}
 
 
-def warnings_on(predicted: Outcomes | None, membership: Scored | None, groups: Mapping[str, TableGroups]) -> list[str]:
-    """Sentences on columns that are the label or the membership in every row, for the headline."""
+def warnings_on(
+    predicted: Outcomes | None, membership: Scored | None, groups: Mapping[str, TableGroups], methods: pl.Series
+) -> list[str]:
+    """Sentences for the headline on columns that are the label or the membership in every row, or its opposite.
+
+    Args:
+        predicted, membership: what the columns hold.
+        groups: by attribute.
+        methods: of each row.
+    """
     return [
         *([] if predicted is None else _labels_again(predicted, groups)),
+        *([] if predicted is None else _opposites(predicted, methods)),
         *([] if membership is None else _scores_again(predicted, membership)),
     ]
 
@@ -93,6 +107,45 @@ def _labels_again(predicted: Outcomes, groups: Mapping[str, TableGroups]) -> lis
         if len(pairs) == len(predicted.classes) == pairs["group"].n_unique() == pairs["label"].n_unique():
             notes.append(f"The groups of {name} tell the label {again} groups.")
     return notes
+
+
+def _opposites(predicted: Outcomes, methods: pl.Series) -> list[str]:
+    """Sentences on probabilities, or else predictions, of two classes that rank the labels the wrong way round."""
+    if len(predicted.classes) != 2:
+        return []
+    given, positive = predicted.probabilities, predicted.classes[1]
+    what, score = ("predictions", predicted.predicted) if given is None else ("probabilities", given[:, 1])
+    notes = []
+    for method in methods.unique(maintain_order=True):
+        own = (methods == method).to_numpy()
+        area, errors = _area_below_half(score[own], predicted.label[own] == 1)
+        if errors > _FAR_BELOW_CHANCE:
+            notes.append(
+                f"The {what} of {method} rank the classes the wrong way round (ROC AUC {area:.2f}): make sure that "
+                + (
+                    f"they are those of the class {positive}."
+                    if given is not None
+                    else "labels and they mean the same."
+                )
+            )
+    if given is not None and not notes:
+        differ = float((given.argmax(axis=1) != predicted.predicted).mean())
+        if differ > 0.5:
+            notes.append(
+                f"In {100 * differ:.2g}% of the rows the prediction is not the more probable class: make sure that the "
+                f"probabilities are those of the class {positive}."
+            )
+    return notes
+
+
+def _area_below_half(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """The area under the ROC curve, and by how many standard errors of scores that say nothing it is below a half."""
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m:
+        return 0.5, 0.0
+    ranks = pl.Series(score).rank().to_numpy()
+    area = (float(ranks[positive].sum()) - n * (n + 1) / 2) / (n * m)
+    return area, (0.5 - area) / math.sqrt((n + m + 1) / (12 * n * m))
 
 
 def _scores_again(predicted: Outcomes | None, membership: Scored) -> list[str]:

@@ -163,6 +163,8 @@ def audit(
     )
     if out is not None and not str(out).strip():
         raise InputError(f"{source}: the folder (out) has no name; name one, or leave out away")
+    if "://" in str(out):
+        raise InputError(f"{source}: {out} is a URL; name a folder of this machine (out)")
     table = records_from_table(frame, request)
     del frame  # a table that nobody else holds takes no memory while its records are audited
     design = table.design if out is None else with_earlier_margins(table.design, Path(out))

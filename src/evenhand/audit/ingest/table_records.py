@@ -24,7 +24,17 @@ from evenhand.audit.ingest.suspicions import notes_on_patterns, spellings, warni
 from evenhand.audit.ingest.table_contents import TableContents
 from evenhand.audit.ingest.trials import Runs, references, runs
 from evenhand.audit.ingest.values import ValueColumn, values_table
-from evenhand.audit.measures import SEVERAL, Kind, check_margins, declaring, measure_named, of_kind, select
+from evenhand.audit.measures import (
+    SEVERAL,
+    Kind,
+    check_margins,
+    declaring,
+    is_selected,
+    known,
+    measure_named,
+    of_kind,
+    select,
+)
 from evenhand.audit.measures.stability import needs_reference
 from evenhand.audit.subgroups.searchable import refusal
 from evenhand.errors import InputError, did_you_mean
@@ -66,6 +76,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         measures = _measures(several(request.measures), [column.name for column in read.values])
         _check_kinds("measures", several(request.measures), read.kinds, request.source)
         _check_kinds("margins", margins, read.kinds, request.source)
+        _check_computed(margins, measures, request.source)
         if request.subgroups is not None and (refused := refusal(measures)) is not None:
             raise InputError(f"{request.source}: {refused}")
     if membership is not None and request.weight is not None:
@@ -93,7 +104,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     known = coverage(table_runs.rows, pairing, chosen, groups, holds)
     warnings = (
         *known.warnings,
-        *warnings_on(predicted, membership, groups),
+        *warnings_on(predicted, membership, groups, table_runs.rows["method"]),
         *(read.numbers.warnings if read.numbers else ()),
         *(text for column in read.values for text in column.warnings(table_runs.rows, pairing.first, groups)),
     )
@@ -281,6 +292,13 @@ def _check_kinds(keyword: str, names: Iterable[str], kinds: Sequence[Kind], sour
                 f'{source}: {keyword}: "{name}" is a measure of {measure_named(name).kind}, and the table holds '
                 f"{' and '.join(kinds)}; {did_you_mean(name, of_kind(*kinds))}"
             )
+
+
+def _check_computed(margins: Iterable[str], measures: Sequence[str], source: str) -> None:
+    """Refuse margins of measures that are not computed."""
+    for name in margins:
+        if name not in SEVERAL and name in known() and not is_selected(name, measures):
+            raise InputError(f"{source}: margins: {name} is not computed; name it among the measures, too")
 
 
 def _check_ranks(values: Sequence[ValueColumn], against: Mapping[str, str]) -> None:
