@@ -15,7 +15,6 @@ from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.errors import InputError
 from evenhand.tables.values import spelling_notes
 
-
 _FAR_BELOW_CHANCE = 5.0
 """Standard errors below an area of a half at which scores are no accident."""
 
