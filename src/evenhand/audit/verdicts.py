@@ -47,9 +47,9 @@ class Family(FamilyBounds):
         name = (
             f"{kind_of(first)}{estimand.measure.name}{corrected} {by}, {pair_of(first)} ({counted(size)}{method_note})"
         )
-        jointly = (
-            _jointly(contrasts, members[0].margin, design.alpha) if first.decides and not first.two_sided else None
-        )
+        # The upper bound of a one-sided measure excludes nothing.
+        excludes = first.decides and not first.two_sided and not estimand.measure.one_sided
+        jointly = _jointly(contrasts, members[0].margin, design.alpha) if excludes else None
         return cls(joint, level, name, jointly, design.alpha, one_sided, members)
 
     @property

@@ -76,7 +76,8 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
         measures = _measures(several(request.measures), [column.name for column in read.values])
         _check_kinds("measures", several(request.measures), read.kinds, request.source)
         _check_kinds("margins", margins, read.kinds, request.source)
-        _check_computed(margins, measures, request.source)
+        if not measures:
+            _check_computed(margins, request.source)
         if request.subgroups is not None and (refused := refusal(measures)) is not None:
             raise InputError(f"{request.source}: {refused}")
     if membership is not None and request.weight is not None:
@@ -294,10 +295,10 @@ def _check_kinds(keyword: str, names: Iterable[str], kinds: Sequence[Kind], sour
             )
 
 
-def _check_computed(margins: Iterable[str], measures: Sequence[str], source: str) -> None:
-    """Refuse margins of measures that are not computed."""
+def _check_computed(margins: Iterable[str], source: str) -> None:
+    """Refuse margins of measures that are computed only where they are asked for; no measure was."""
     for name in margins:
-        if name not in SEVERAL and name in known() and not is_selected(name, measures):
+        if name not in SEVERAL and name in known() and not is_selected(name, ()):
             raise InputError(f"{source}: margins: {name} is not computed; name it among the measures, too")
 
 

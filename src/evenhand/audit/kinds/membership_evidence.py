@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.audit.comparisons import NO_COMMON_SEED, Evidence
+from evenhand.audit.comparisons import DISCORDANT, NO_COMMON_SEED, Evidence
+from evenhand.audit.kinds.membership_areas import ADJUSTED, doubts_on, skewed
 from evenhand.audit.membership.leakage import Leak, Targets
 from evenhand.audit.trial_records import shared_seeds
 from evenhand.stats.contrast import TwoWay, from_cells, unpaired
@@ -101,23 +102,26 @@ def paired_leaks(first: Leak, second: Leak, evidence_notes: Sequence[str], closi
     undefined = first.reason or second.reason
     if undefined:
         return none_of(models, (*evidence_notes, undefined))
-    whole = first.pooled.minus(second.pooled)
-    adjusted = None
+    whole, cells = first.pooled.minus(second.pooled), first.pooled.cells - second.pooled.cells
+    smallest = min(first.smallest, second.smallest)
+    adjusted = skewed(whole, cells, smallest) if first.area and whole.units > 1 else None
     if first.found is not None and second.found is not None and first.members is not None:
         sides = [np.maximum(first.found - second.found, 0.0), np.maximum(second.found - first.found, 0.0)]
         if int((first.summed(sides[0] + sides[1]) > 0).any(axis=0).sum()) < FEW:
             plus, minus = (_share(first, side) for side in sides)
             adjusted = ProportionDifference(whole, plus, minus, first.effective_units)
     clustered = CLUSTERED if first.pooled.without is None else JACKKNIFED
-    totals = (first.pooled.cells - second.pooled.cells).sum(axis=0)
+    totals = cells.sum(axis=0)
     return Evidence(
         whole,
         models,
         0,
         tuple(evidence_notes),
-        min(first.smallest, second.smallest),
+        smallest,
         SAMPLE,
+        doubts_on((first, second), whole.estimate),
         adjusted=adjusted,
+        adjustment=ADJUSTED if first.area else DISCORDANT,
         closing=((clustered,) if models > 1 else ()) + tuple(closing_notes),
         totals=lambda: (np.arange(len(totals)), totals),
     )
@@ -149,6 +153,7 @@ def _unpaired(
         tuple(evidence_notes),
         min(leak.smallest for leak in sides),
         SAMPLE,
+        doubts_on(sides, whole.estimate),
         adjusted=adjusted,
         adjustment=FEW_OF_A_SIDE,
         closing=tuple(closing_notes),

@@ -13,6 +13,7 @@ import numpy as np
 
 from evenhand.audit.comparisons import Evidence
 from evenhand.audit.disparities import GapIntervals
+from evenhand.audit.kinds.membership_areas import ADJUSTED, doubts_on, skewed
 from evenhand.audit.kinds.membership_evidence import (
     CLUSTERED,
     SAMPLE,
@@ -25,7 +26,7 @@ from evenhand.audit.membership.group_gaps import LEAST_PERMUTED
 from evenhand.audit.membership.leakage import Leak, Targets
 from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.stats.contrast import TwoWay, from_cells, two_sides, unpaired
-from evenhand.stats.differences import Apart, FewEvents
+from evenhand.stats.differences import Apart, FewEvents, Interval
 from evenhand.stats.few_runs import FewRuns, Wider
 
 FEW_ON_A_SIDE = (
@@ -174,7 +175,9 @@ def gap_change_evidence(
     notes = (*compared.notes, *dict.fromkeys(note for one in found for note in one.notes))
     models = min(len(gap.cells) for gap in gaps)
     if not compared.paired:
-        return _apart(gaps, models, notes, decides)
+        evidence = _apart(gaps, models, notes, decides)
+        doubts = doubts_on([leak for pair in leaks for leak in pair], gaps[0].whole.estimate - gaps[1].whole.estimate)
+        return replace(evidence, doubts=evidence.doubts or doubts)
     (group, rest), (group_before, rest_before) = leaks
     difference = LeakGap.summed([(1, group, rest), (-1, group_before, rest_before)])
     total = LeakGap.summed([(1, group, rest), (1, group_before, rest_before)])
@@ -184,11 +187,18 @@ def gap_change_evidence(
         for one in changes
         if (whole := one.whole) is not None
     )
-    few = any(one.adjusted is not None for one in changes)
+    areas = [group, rest, group_before, rest_before]
+    adjusted: Interval | None = None
+    if group.area:
+        adjusted = skewed(difference.whole, difference.cells, difference.smallest)
+    elif any(one.adjusted is not None for one in changes):
+        adjusted = Apart(difference.whole, inside, outside)
     evidence = _evidence(difference, models, notes)
     return replace(
         evidence,
-        adjusted=Apart(difference.whole, inside, outside) if few else None,
+        doubts=evidence.doubts or doubts_on(areas, difference.whole.estimate),
+        adjusted=adjusted,
+        adjustment=ADJUSTED if group.area else evidence.adjustment,
         gaps=GapIntervals(total.interval, gaps[0].interval, gaps[1].interval, inside, outside) if decides else None,
     )
 

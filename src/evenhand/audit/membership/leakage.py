@@ -113,6 +113,7 @@ class Leak:
         unit: int [n], codes of the resampling units.
         share: whether the value lies in [0, 1].
         models: positions of the models that it is the mean of, where some may have no value; None: of all.
+        area: whether it is an area under the curve.
     """
 
     pooled: PooledRoc
@@ -125,6 +126,7 @@ class Leak:
     members: np.ndarray | None = None
     share: bool = True
     models: tuple[int, ...] | None = None
+    area: bool = False
 
     def interval(self) -> tuple[float, float]:
         """The 95% interval; nan where there is no value, or one unit."""
@@ -153,7 +155,7 @@ def area(targets: Targets, rows: np.ndarray) -> Leak:
     reason = _one_sided(targets, rows)
     if targets.pool is not None and not reason:
         pooled = _jackknifed(pooled, targets, targets.pool, rows)
-    return Leak(pooled, *_sizes(targets, rows), targets.unit, reason=reason)
+    return Leak(pooled, *_sizes(targets, rows), targets.unit, reason=reason, area=True)
 
 
 def _jackknifed(pooled: PooledRoc, targets: Targets, pool: Pool, rows: np.ndarray) -> PooledRoc:
