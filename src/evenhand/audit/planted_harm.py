@@ -20,6 +20,7 @@ import numpy as np
 from evenhand.audit.comparisons import conclude
 from evenhand.audit.design import Design
 from evenhand.audit.evaluation import Run
+from evenhand.audit.harm_curves import MEASURE
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.evidence import Both, evidence_of_pairs, is_defined, pairs_of
 from evenhand.audit.runs.influences import RunInfluences
@@ -30,7 +31,6 @@ from evenhand.stats.contrast import compact
 from evenhand.stats.power import Repeated, half_widths, shares_worse, unbiased_seed_variance
 from evenhand.stats.proportion import FEW
 
-MEASURE = "detected_harm"
 STEPS = 8
 """The number of sizes of harm, evenly spaced above 0."""
 ALMOST = 0.95

@@ -13,6 +13,7 @@ from evenhand.audit.across_settings import across_settings
 from evenhand.audit.comparisons import Evidence, conclude
 from evenhand.audit.design import REST, Design
 from evenhand.audit.estimands import Comparison, Estimand
+from evenhand.audit.harm_curves import with_planted_harm
 from evenhand.audit.measures import Measure, select
 from evenhand.audit.measures.measure import Kind
 from evenhand.audit.verdict_rows import SettingContrast
@@ -137,8 +138,12 @@ def assess(
             if len(design.settings) > 1:
                 everywhere += reading.pooled(contrasts)
         judged = in_order(judged)
-        verdicts += [row for family in judged for row in family.rows()]
-        curves += () if only_verdicts else reading.curves(judged)
+        drawn = [] if only_verdicts else list(reading.curves(judged))
+        references = {name: setting.references for name, setting in design.settings.items()}
+        planted = {family.members[0].comparison.estimand.measure for family in judged}
+        planted = {measure.name for measure in planted if measure.planted}
+        verdicts += with_planted_harm((row for family in judged for row in family.rows()), drawn, references, planted)
+        curves += drawn
         every_family += judged
     verdicts += across_settings(everywhere, design, trials)
     return Assessment(

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from evenhand.audit.design import Design
+from evenhand.audit.harm_curves import MEASURE, reached
 from evenhand.audit.measures import shown_in
-from evenhand.audit.planted_harm import MEASURE
 from evenhand.errors import InputError
 from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of, by_attribute, stem
@@ -52,20 +52,9 @@ def losses(curves: pl.DataFrame) -> pl.DataFrame:
     by_curve = curves.filter(measure=MEASURE).group_by(keys, maintain_order=True)
     for *key, x, y in by_curve.agg(pl.col("x", "y").sort_by("x")).iter_rows():
         points = np.array(x), np.array(y)
-        rows.append({**dict(zip(keys, key, strict=True)), **{str(power): _at(*points, power) for power in POWERS}})
+        rows.append({**dict(zip(keys, key, strict=True)), **{str(power): reached(*points, power) for power in POWERS}})
     schema: dict[str, Any] = {**dict.fromkeys(keys, pl.String), **{str(power): pl.Float64 for power in POWERS}}
     return pl.DataFrame(rows, schema=schema)
-
-
-def _at(x: np.ndarray, y: np.ndarray, power: float) -> float | None:
-    """The x at which a curve first reaches a power, interpolated; None where it does not reach it."""
-    reached = np.flatnonzero(y >= power)
-    if not len(reached):
-        return None
-    last = int(reached[0])
-    if not last:
-        return float(x[0])
-    return float(np.interp(power, y[last - 1 : last + 1], x[last - 1 : last + 1]))
 
 
 def detectable_lines(curves: pl.DataFrame, design: Design) -> list[str]:

@@ -1,0 +1,62 @@
+"""Reads curves of planted harm: the loss at which they reach a power, and the verdict rows that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evenhand.stats.power import POWER
+
+MEASURE = "detected_harm"
+"""What the table `curves` calls them."""
+_OF = ("setting", "split", "attribute", "group", "method")
+
+
+def reached(x: np.ndarray, y: np.ndarray, power: float) -> float | None:
+    """The x at which a rising curve first reaches a power, interpolated; None where it does not reach it.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.audit.harm_curves import reached
+        >>> round(reached(np.array([0.0, 0.1, 0.2]), np.array([0.05, 0.6, 1.0]), 0.8), 3)
+        0.15
+    """
+    places = np.flatnonzero(y >= power)
+    if not len(places):
+        return None
+    last = int(places[0])
+    if not last:
+        return float(x[0])
+    return float(np.interp(power, y[last - 1 : last + 1], x[last - 1 : last + 1]))
+
+
+def with_planted_harm(
+    verdicts: Iterable[Mapping[str, Any]],
+    curves: Iterable[Mapping[str, Any]],
+    references: Mapping[str, Sequence[str]],
+    measures: Collection[str],
+) -> Iterator[dict[str, Any]]:
+    """Rows of `verdicts` whose `detectable` is at least the loss of accuracy that a planted harm needs to be found.
+
+    The observed interval knows nothing of the examples that a harm would turn, which lengthen it: by much in small
+    groups with few runs.
+
+    Args:
+        verdicts, curves: rows of these tables.
+        references: of each setting; curves are about the first.
+        measures: into which harm is planted.
+    """
+    points: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
+    for row in curves:
+        if row["measure"] == MEASURE:
+            points.setdefault(tuple(row[name] for name in _OF), []).append((row["x"], row["y"]))
+    needed = {key: reached(*map(np.array, zip(*sorted(pairs), strict=True)), POWER) for key, pairs in points.items()}
+    for row in verdicts:
+        planted = needed.get(tuple(row[name] for name in _OF))
+        about = row["measure"] in measures and row["comparison"] == "change" and row["class"] is None
+        if planted is None or not about or row["reference"] != references[row["setting"]][0]:
+            yield dict(row)
+        else:
+            yield {**row, "detectable": max(row["detectable"] or 0.0, planted)}
