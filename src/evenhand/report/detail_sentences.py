@@ -39,8 +39,8 @@ _LISTED = 3
 """The most `worse` comparisons that a line names, and the most lines that each add the smallest detectable harm."""
 
 NOTHING_TO_COMPARE = (
-    "There is nothing to compare: no reference method was named and no measure has gaps between groups, so there are "
-    "estimates and no verdicts."
+    "There is nothing to compare: that takes a reference method, or gaps between groups, of values of single examples. "
+    "There are estimates and no verdicts."
 )
 
 

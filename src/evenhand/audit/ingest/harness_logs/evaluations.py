@@ -42,6 +42,7 @@ class MetricScores:
         share: whether each value is 0 or 1, or a share by its definition, so that the mean is on a scale of 0 to 1.
         total: the number that the harness reports; None where it reports none.
         values: by document; a document without a value is left out. None where the number is not a mean over documents.
+        scored: whether documents have numbers although the harness's is not known to be made of them.
     """
 
     name: str
@@ -49,6 +50,7 @@ class MetricScores:
     share: bool
     total: float | None
     values: Mapping[str, float] | None
+    scored: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,7 @@ def _evaluation(file: Path) -> Evaluation:
     if not configs:
         raise InputError(f"{where} has results of no task")
     tasks: dict[str, TaskScores] = {}
+    alone: list[str] = []
     for task, config in configs.items():
         samples = file.parent / f"samples_{task.replace('/', ' ')}_{date}.jsonl"
         if not samples.is_file():
@@ -83,6 +84,12 @@ def _evaluation(file: Path) -> Evaluation:
             )
         of_task = mapping(numbers.get(task), f'"results" of {task} in {where}')
         tasks[task] = _task(task, of_task, mapping(config, f'"configs" of {task} in {where}'), results, samples)
+        alone += [
+            f"{metric.name} of {task}: the scores of the documents do not average to the harness's number, which is all "
+            "that is shown"
+            for metric in tasks[task].metrics
+            if metric.scored
+        ]
     numbers_of_groups = {
         group: {_shown(name, filtered): total for name, filtered, total in _numbers(listed)}
         for group, listed in numbers.items()
@@ -97,7 +104,7 @@ def _evaluation(file: Path) -> Evaluation:
         _identity(results, name),
         _seed(results),
         {**tasks, **groups},
-        tuple(notes),
+        (*notes, *alone),
         f"{HARNESS} {version}" if isinstance(version, str) else HARNESS,
     )
 
@@ -187,7 +194,8 @@ def _metric(
             f"gave {total:.6g}; the file is not whole"
         )
     if not averaged or (aggregation is not None and aggregation not in _MEANS):
-        return MetricScores(name, more_is, False, total, None)
+        scored = bool(values) and total is not None and aggregation is None
+        return MetricScores(name, more_is, False, total, None, scored)
     return MetricScores(name, more_is, shares(values), total, values)
 
 
