@@ -44,7 +44,8 @@ class ShortageError(TrainingError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest known name, else the first of them."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or _beginning_with(name, known)
+    spaced = [each for each in known if each.strip() == name.strip()]  # a header with a blank before or behind it
+    near = spaced[:1] or difflib.get_close_matches(name, known, n=1, cutoff=0.6) or _beginning_with(name, known)
     if near:
         return f'did you mean "{near[0]}"?'
     more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""

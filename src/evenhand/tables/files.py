@@ -90,8 +90,13 @@ def read_file(path: Path) -> pl.DataFrame:
         frame = _read_text(source, suffix, path) if suffix in SEPARATORS else READERS[suffix](source)
     except (*_UNREADABLE, pl.exceptions.PanicException) as error:
         unpacked = not packing or source is not path
-        where = _broken_line(source) if suffix in _JSON_LINES and unpacked and not isinstance(error, OSError) else ""
-        raise InputError(f"{path} cannot be read: {where or first_line(error)}") from None
+        fault = _fault(source, suffix) if unpacked and not isinstance(error, OSError) else ""
+        raise InputError(f"{path} cannot be read: {fault or first_line(error)}") from None
+    if suffix == ".json" and len(frame) == 1 and all(isinstance(kind, pl.Struct) for kind in frame.dtypes):
+        raise InputError(
+            f"{path} holds an object for each column; a list with an object for each row is needed (in pandas "
+            'to_json(orient="records"))'
+        )
     return frame
 
 
@@ -127,6 +132,9 @@ def no_column(source: str, name: str, role: str, names: Sequence[str]) -> InputE
             f'{source} has {len(repeats)} columns "{name}" {role}; give each a name of its own, or name one as '
             f'"{repeats[0]}"'
         )
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) > 1 and all(part in names for part in parts):
+        return InputError(f'{source} has no column "{name}" {role}; name {" and ".join(parts)} one by one')
     return InputError(f'{source} has no column "{name}" {role}; {did_you_mean(name, names)}')
 
 
@@ -183,6 +191,17 @@ def _other_width(source: Source, separator: str) -> str:
     except csv.Error:  # a field that is larger than the reader takes
         pass
     return ""
+
+
+def _fault(source: Source, suffix: str) -> str:
+    """What is wrong with a file that its reader refused, in words; empty where only the reader knows."""
+    data = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+    if not data.strip():
+        return "it is empty"
+    if suffix in _JSON_LINES:
+        return _broken_line(source)
+    one_in_each = suffix == ".json" and not _broken_line(source)
+    return "it has a JSON object in each line, which is JSONL; name it .jsonl" if one_in_each else ""
 
 
 def _broken_line(source: Source) -> str:

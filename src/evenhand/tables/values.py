@@ -14,6 +14,7 @@ from evenhand.decimals import as_meant
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)(?:\.0+)?$"
 _PLAIN = r"^[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
 _COMMA = r"^[+-]?[0-9]+(?:,[0-9]+)?$"
+_POINTS = r"^(?:0|[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})*)$"
 _THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+$"
 _NAN = r"^(?i:nan)$"
 _EXTENSION = getattr(pl, "BaseExtension", ())
@@ -79,6 +80,26 @@ def as_numbers(values: pl.Series) -> pl.Series | None:
         meant = pl.Series(values.name, as_meant(values.fill_null(0).to_numpy()))
         return pl.select(pl.when(values.is_not_null()).then(meant).alias(values.name)).to_series()
     return values.cast(pl.Float64)
+
+
+def in_thousands(values: pl.Series) -> str | None:
+    """A text whose point may separate thousands, such as 1.718 beside 782; None where every point means decimals.
+
+    In such a column, whole numbers stand beside numbers of which each has three digits behind every point.
+
+    Example:
+        >>> import polars as pl
+        >>> from evenhand.tables.values import in_thousands
+        >>> in_thousands(pl.Series(["782", "1.718"])), in_thousands(pl.Series(["782", "1.718", "0.5"]))
+        ('1.718', None)
+    """
+    if values.dtype != pl.String:
+        return None
+    known = values.drop_nulls().str.strip_chars()
+    pointed = known.filter(known.str.contains(".", literal=True))
+    if pointed.is_empty() or len(pointed) == len(known) or not known.str.contains(_POINTS).all():
+        return None
+    return str(pointed[0])
 
 
 def not_numbers(values: pl.Series) -> pl.Series:

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from evenhand.audit.ingest.table import read_table
+from evenhand.audit.ingest.table import audit, read_table
 from evenhand.audit.ingest.table_records import TableRequest, records_from_table
 from evenhand.data.dataset import Dataset
 from evenhand.errors import InputError
@@ -171,3 +171,39 @@ def test_a_seed_in_other_digits_is_refused_and_padded_ones_stay_apart():
         recorded(pandas().assign(s="١"), seed="s")
     frame = pandas().assign(s=["01", "1"] * (N // 2))
     assert recorded(frame, seed="s").trials["seed"].to_list() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("written", "refused"),
+    [(["782", "1.718"], True), (["782", "1.718.301"], True), (["1.186", "2.329"], False), (["782", "1.5"], False)],
+)
+def test_points_that_may_separate_thousands_are_refused(written, refused):
+    table = pl.DataFrame({"t": written * 20, "p": ["1", "2"] * 20, "g": ["a", "b"] * 20})
+    options = {"label": "t", "prediction": "p", "task": "regression", "groups": "g"}
+    if refused:
+        with pytest.raises(InputError, match="whose point may separate thousands"):
+            audit(table, **options)
+    else:
+        audit(table, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("t.json", '{"y": 1}\n{"y": 0}\n', "which is JSONL; name it .jsonl"),
+        ("t.json", '{"y": {"0": 1, "1": 0}, "p": {"0": 1, "1": 0}}', r'to_json\(orient="records"\)'),
+        ("t.csv", "", "it is empty"),
+    ],
+)
+def test_files_of_another_shape_are_refused_with_what_they_are(tmp_path, name, content, sentence):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=sentence):
+        read_table(tmp_path / name)
+
+
+def test_columns_that_are_named_in_one_option_are_told_apart():
+    table = pl.DataFrame({"y": [0, 1] * 10, "p": [0, 1] * 10, "sex": ["f", "m"] * 10, "age": [1, 2] * 10})
+    with pytest.raises(InputError, match="name sex and age one by one"):
+        audit(table, label="y", prediction="p", groups="sex,age")
+    with pytest.raises(InputError, match='did you mean "sex "'):
+        audit(table.rename({"sex": "sex "}), label="y", prediction="p", groups="sex")

@@ -12,7 +12,7 @@ import polars as pl
 
 from evenhand.errors import InputError, first_line
 from evenhand.tables.files import distinct_names, no_column
-from evenhand.tables.values import as_numbers, as_text, not_numbers, without_nan
+from evenhand.tables.values import as_numbers, as_text, in_thousands, not_numbers, without_nan
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -91,6 +91,11 @@ class Columns:
         values = self.get(name, role) if missing else self.full(name, role)
         if missing and values.dtype in (pl.Boolean, pl.Null):
             values = values.cast(pl.Float64)
+        if (grouped := in_thousands(values)) is not None:
+            raise InputError(
+                f"{self.subject(name, role)} has whole numbers beside {grouped}, whose point may separate thousands; "
+                f"write {grouped.replace('.', '')}, or every number with its decimals"
+            )
         parsed = as_numbers(values)
         if parsed is None and values.dtype == pl.String:
             row = first_row(not_numbers(values))

@@ -118,7 +118,9 @@ def _value(content: bytes, where: str) -> Any:
         raise InputError(f"{where} holds half of a character (a surrogate without its other half)") from None
     except json.JSONDecodeError as error:
         cut = " (is the file cut off?)" if error.pos >= len(error.doc.rstrip()) - 1 else ""
-        raise InputError(f"{where} is not JSON: {error.msg} at character {error.pos + 1:,}{cut}") from None
+        raise InputError(
+            f"{where} is not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1:,}{cut}"
+        ) from None
     except (ValueError, RecursionError) as error:
         # A whole number of thousands of digits, or lists in lists in lists.
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else first_line(error)
