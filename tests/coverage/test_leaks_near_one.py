@@ -37,7 +37,7 @@ WORLDS = {
 
 
 def claimed(name: str, repetitions: int) -> dict[str, float]:
-    """The share of studies with a gap change that is `worse`, and with a change of everyone or a group called harmless."""
+    """The share of studies with a gap change that is `worse`, and with a change that is called harmless, by whom."""
     found: Counter[str] = Counter()
     for repetition in range(repetitions):
         gaps, changes = (

@@ -10,7 +10,7 @@ from evenhand.report.headline import details
 
 
 def test_the_details_say_how_many_false_alarms_to_expect(small):
-    families, expected = expected_false_alarms(small.verdicts, small.design.alpha)
+    families, expected = expected_false_alarms(small.verdicts, small.design)
     (line,) = false_alarm_lines(small.verdicts, small.design)
     assert families > 1 and line.startswith(f"There are {families} families of verdicts")
     assert f"up to {expected:.1f} of them" in line and line in details(small)

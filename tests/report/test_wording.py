@@ -79,7 +79,7 @@ def test_the_headline_counts_what_is_worse_and_says_what_is_detectable():
 
 
 def test_a_headline_does_not_hide_that_there_is_no_reference_or_no_power():
-    assert "no reference" in verdict_lines(records.TABLES["verdicts"].empty(), DESIGN)[0]
+    assert "a reference method" in verdict_lines(records.TABLES["verdicts"].empty(), DESIGN)[0]
     (line,) = verdict_lines(contrasts({"verdict": "inconclusive"}), DESIGN)
     assert "is unknown" in line
 

@@ -17,7 +17,7 @@ from evenhand.report.question_grid import GridCell, QuestionGrid, question_grid
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
 from evenhand.report.visible_names import with_visible_names
-from evenhand.report.wording import NONE, one_run_each, others_of, trained
+from evenhand.report.wording import NONE, measure_named, one_run_each, others_of, trained
 
 _OPEN = 60
 """With at most this many verdict rows, all tables are open."""
@@ -224,10 +224,19 @@ def _facts(results: Reportable) -> list[str]:
             *([f"on {setting.model}"] if setting.model else []),
             *(f"· {part}" for part in trained(here)),
             f"· {results.examples.filter(setting=name).height:,} examples",
-            *([] if one_run_each(here) else ["· a new split per seed" if setting.vary else "· one fixed split"]),
+            *([] if one_run_each(here) else [f"· {_splits(results, name)}"]),
         ]
         lines.append(" ".join(parts))
     return lines
+
+
+def _splits(results: Reportable, setting: str) -> str:
+    """What the seeds of a setting have in common: their test set, or where only membership is audited, the members."""
+    vary = results.design.settings[setting].vary
+    kinds = {measure_named(name).kind for name in results.estimates.filter(setting=setting)["measure"].unique()}
+    if kinds == {"membership"}:
+        return "other members per seed" if vary else "the same members for all seeds"
+    return "a new split per seed" if vary else "one fixed split"
 
 
 def _warnings(results: Reportable) -> list[str]:

@@ -219,8 +219,9 @@ def subgroup_lines(results: Reportable, setting: str, split: str) -> list[str]:
     return [
         f"{first['searched'][0]:,} contrasts were compared: conjunctions of up to {searched.depth} groups with at "
         f"least {searched.support} units, in every question. {_counted(len(found))}; without any disparity, a search "
-        f"finds one with a probability of at most {results.design.alpha:.0%}. A subgroup that is outside of the band "
-        "and does not survive varies more, between its examples or runs, than others of its size.",
+        f"finds one with a probability of at most {results.design.alpha:.0%}. A subgroup above the band that does not "
+        "survive varies more, between its examples or runs, than others of its size; one below it fares better, which "
+        "is no finding unless neither direction is worse.",
         "The other half: the worst subgroup of each question was also found on one half of the units and tested on the "
         "other half, which the search did not see.",
         *_measures_searched(results, setting, split, first),

@@ -86,9 +86,8 @@ def attributes(columns: Columns, groups: Sequence[str], cuts: Cuts | None = None
             by_name[name] = _from_column(columns, column, cuts is not None, (cuts or {}).get(name))
     for name in cuts or ():
         if name not in by_name:
-            raise InputError(
-                f'subgroups: there is no attribute "{name}" to cut; {did_you_mean(name, [*by_name, "depth", "support"])}'
-            )
+            hint = did_you_mean(name, [*by_name, "depth", "support"])
+            raise InputError(f'subgroups: there is no attribute "{name}" to cut; {hint}')
     return by_name
 
 
