@@ -97,7 +97,7 @@ def test_a_regression_goes_from_the_command_line_through_reports_gate_and_verifi
         (("--value", "toxicity", "--more-is", "bad"), "more_is should be worse, better or neither, not 'bad'"),
         (("--value", "toxicity", "--range", 0, 0.1), "outside of the declared range from 0 to 0.1"),
         (("--value", "toxicity", "--more-is", "worse", "--more-is", "x=worse"), "give one word for all columns, or"),
-        (("--label", "toxicity", "--prediction", "toxicity"), "is named as prediction too"),
+        (("--label", "toxicity", "--prediction", "toxicity"), "is used as prediction too"),
     ],
 )
 def test_bad_options_end_in_one_sentence_and_status_2(evenhand: Callable, tables: Path, options, sentence):

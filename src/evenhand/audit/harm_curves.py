@@ -52,7 +52,7 @@ def with_planted_harm(
     for row in curves:
         if row["measure"] == MEASURE:
             points.setdefault(tuple(row[name] for name in _OF), []).append((row["x"], row["y"]))
-    needed = {key: reached(*map(np.array, zip(*sorted(pairs), strict=True)), POWER) for key, pairs in points.items()}
+    needed = {key: _needed(sorted(pairs)) for key, pairs in points.items()}
     for row in verdicts:
         planted = needed.get(tuple(row[name] for name in _OF))
         about = row["measure"] in measures and row["comparison"] == "change" and row["class"] is None
@@ -60,3 +60,8 @@ def with_planted_harm(
             yield dict(row)
         else:
             yield {**row, "detectable": max(row["detectable"] or 0.0, planted)}
+
+
+def _needed(points: Sequence[tuple[float, float]]) -> float | None:
+    """The loss at which a curve's points reach the usual power."""
+    return reached(np.array([x for x, _ in points]), np.array([y for _, y in points]), POWER)

@@ -57,8 +57,12 @@ def holm_levels(families: Mapping[Family, float], alpha: float) -> dict[Family, 
 
 def undirected(measures: Iterable[str], design: Design) -> set[str]:
     """The measures of which neither direction is worse in some setting: they never say `worse`."""
-    favourable = {setting.favourable for setting in design.settings.values()}
-    return {name for name in set(measures) if any(not measure_named(name).given(each).direction for each in favourable)}
+    settings = design.settings.values()
+    return {
+        name
+        for name in set(measures)
+        if any(not measure_named(name).given(setting.favourable).direction for setting in settings)
+    }
 
 
 def expected_false_alarms(verdicts: pl.DataFrame, design: Design, searched: bool = False) -> tuple[int, float]:
