@@ -126,7 +126,7 @@ def test_what_is_waited_for_may_change_since_any_rule_may_stop_a_study(finished,
 @pytest.mark.slow
 def test_a_folder_of_fixed_seeds_has_no_level_left_for_looks(values, tmp_path, unreported):
     Study(**{**values, "seeds": 2}).run(tmp_path)
-    with pytest.raises(InputError, match="audited with a fixed number of seeds, which used the whole level"):
+    with pytest.raises(InputError, match="audited with a fixed number of seeds, which used up the level"):
         Study(**values).run(tmp_path)
 
 

@@ -25,7 +25,7 @@ TWO_WAY = {
 }
 OVERLAP = (
     "the runs draw their training sets from few examples, which they share: in simulations of such studies 90% "
-    "intervals hold the truth in .72 to .89"
+    "intervals contain the truth in 72 to 89 of 100 only"
 )
 LEAST_RUNS = 3
 """The fewest runs with a value that a contrast is made of, unless fewer were planned."""

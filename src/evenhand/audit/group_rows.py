@@ -86,9 +86,9 @@ def between_groups(judged: Sequence[Judged], family: FamilyBounds) -> Iterator[d
             notes.append(f"inside the margin in each of {len(part)} groups")
         if word == "inconclusive":
             harmless = (
-                "without a margin nothing is equivalent" if member.margin is None else "not all are inside the margin"
+                "without a margin nothing is equivalent" if member.margin is None else "some may exceed the margin"
             )
-            notes.append(f"of the gaps of {len(part)} groups none is shown to widen, and {harmless}")
+            notes.append(f"no gap of {len(part)} groups is shown to widen, and {harmless}")
         estimand = replace(member.comparison.estimand, subset=Subset(member.comparison.estimand.subset.attribute))
         about = replace(member, comparison=replace(member.comparison, estimand=estimand))
         runs = max(contrast.runs for contrast in contrasts)

@@ -22,7 +22,7 @@ from evenhand.stats.power import POWER, Repeated
 from evenhand.stats.runs_needed import runs_needed
 
 NO_MARGIN = "no margin was declared, so the verdict cannot be equivalent or not worse"
-NO_WIDTH = "the interval has no width: nothing that the measure rests on differs between the two"
+NO_WIDTH = "the interval has no width: the two do the same on every example that the measure rests on"
 COLLAPSED = "looks collapsed: "
 WITHOUT = "without collapsed runs: "
 BY = {"everyone": "everyone", "group": "by group", "attribute": "by attribute"}

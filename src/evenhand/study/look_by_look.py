@@ -77,8 +77,8 @@ def check_looks(store: Store, study: StudySpec) -> None:
     if taken is None:
         if until is not None and (store.out / DESIGN).is_file():
             raise InputError(
-                f"{store.address} has been audited with a fixed number of seeds, which used the whole level, so that "
-                "looks planned after it have none: choose another --out, or keep a number of seeds"
+                f"{store.address} was audited with a fixed number of seeds, which used up the level of error, so that "
+                "none is left for looks: choose another --out, or keep a number of seeds"
             )
         return
     before = taken["looks"][: taken["taken"]]

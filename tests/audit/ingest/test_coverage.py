@@ -70,11 +70,11 @@ def test_copies_that_are_no_declared_unit_are_counted_and_named():
     once = frame(n=50)
     four = pl.concat([once.with_columns(id=pl.col("id") + 1000 * copy) for copy in range(4)])
     said = notes(four)
-    assert "200 of 200 examples are not told apart" in said and "50 different ones, such as 0, 1000, 2000" in said
-    assert "told apart" not in notes(once)
-    assert "told apart" not in notes(four.with_columns(u=pl.col("id") % 1000), unit="u")
+    assert "200 of 200 examples are alike in label" in said and "50 different ones, such as 0, 1000, 2000" in said
+    assert "are alike in" not in notes(once)
+    assert "are alike in" not in notes(four.with_columns(u=pl.col("id") % 1000), unit="u")
     one_copy = pl.concat([once, once.filter(pl.col("id") == 7).with_columns(id=pl.lit(99, pl.Int64))])
-    assert "2 of 51 examples are not told apart" in notes(one_copy) and "such as 7, 99" in notes(one_copy)
+    assert "2 of 51 examples are alike in label" in notes(one_copy) and "such as 7, 99" in notes(one_copy)
 
 
 @pytest.mark.parametrize("values", [101, 12])
@@ -87,13 +87,13 @@ def test_coincidences_of_rounded_probabilities_are_no_copies(values: int):
     (said,) = [
         note
         for note in records_from_table(table, TableRequest(**options)).design.settings["table"].notes
-        if "told apart" in note
+        if "are alike in" in note
     ]
-    assert "as chance explains" in said and "copies of one case must" not in said
+    assert "which chance explains" in said and "copies of one case must" not in said
     once = table[:30].with_columns(p=pl.Series(rng.random(30)))
     copied = pl.concat([once.with_columns(id=pl.col("id") + 3000 * copy) for copy in range(4)])
     found = records_from_table(copied, TableRequest(**options)).design.settings["table"].notes
-    assert "120 of 120 examples are not told apart" in " ".join(found)
+    assert "120 of 120 examples are alike in label" in " ".join(found)
 
 
 def test_copies_are_noticed_by_labels_alone_where_every_pattern_is_repeated():

@@ -63,3 +63,9 @@ def test_a_url_is_no_folder_of_an_audit(evenhand, tmp_path):
     table(np.random.default_rng(0)).write_csv(tmp_path / "t.csv")
     ran = evenhand("audit", tmp_path / "t.csv", "--label=y", "--prediction=said", "--group=g", "--out=s3://bucket/x")
     assert ran.returncode == 2 and "is a URL" in ran.stderr
+
+
+def test_words_for_a_missing_value_are_groups_with_a_note():
+    frame = table(np.random.default_rng(0)).with_columns(g=pl.Series(["NULL", "n/a", "a", "b"] * 100))
+    notes = eh.audit(frame, label="y", prediction="said", groups="g").design.settings["table"].notes
+    assert 'Group of g: "NULL", "n/a" are groups; leave such cells empty if the group is not known.' in notes

@@ -73,7 +73,7 @@ def test_missing_values_are_left_out_counted_and_named_by_group(missing):
     found = read(with_value(2, missing), value="toxicity")
     assert len(found.values) == N - 1 and len(found.examples) == N
     (warning,) = found.design.settings["table"].warnings
-    assert warning == "model has no toxicity in 2.5% of its rows (1 of 40; sex = f 5.0%): they are left out."
+    assert warning == "toxicity is missing in 2.5% of the rows of model (1 of 40; sex = f 5.0%): they are left out."
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class Columns:
         if values.null_count():
             raise InputError(
                 f"{self.subject(name, role)} is empty in {values.null_count():,} of {len(values):,} rows, first in row "
-                f"{first_row(values.is_null())}; fill them or leave these rows out"
+                f"{first_row(values.is_null())}; fill in these cells, or remove the rows"
             )
         return values
 

@@ -158,13 +158,12 @@ def copies(
     if repeated.is_empty():
         return []
     counted = (
-        f"{len(repeated):,} of {len(by_example):,} examples are not told apart by label, groups, predictions and "
-        "probabilities"
+        f"{len(repeated):,} of {len(by_example):,} examples are alike in label, groups, predictions and probabilities"
     )
     pairs = sum(math.comb(size, 2) for size in repeated["row"].value_counts()["count"].to_list())
     if pairs <= _BY_CHANCE * _chance_pairs(rows, pairing, facts, known):
         return [
-            f"{counted}, as chance explains by how few different probabilities there are; if the table holds copies of "
+            f"{counted}, which chance explains, since few different probabilities occur; if the table holds copies of "
             "cases, name them as a unit, else intervals are too short"
         ]
     distinct = repeated["row"].n_unique()

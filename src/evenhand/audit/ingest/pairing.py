@@ -88,8 +88,9 @@ def _by_id(
         row = int(repeated.arg_max() or 0)
         (method, seed), example = rows.row(row), ids[row]
         raise InputError(
-            f"{where} has {example} more than once for the method {method} and the seed {seed}; an example has one "
-            "row per method and seed (name the column of methods, of seeds, or of units)"
+            f"{where} has {example} more than once for the method {method} and the seed {seed}; an example has one row "
+            "per method and seed. If these rows are of other models or runs, name that column, too (method or seed); "
+            "if they are of one person, give each row an id of its own and name the person's column as unit"
         )
     for fact, values in facts.items():
         differs = values != values[first]

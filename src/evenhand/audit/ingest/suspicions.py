@@ -15,6 +15,8 @@ from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.errors import InputError
 from evenhand.tables.values import spelling_notes
 
+_FOR_MISSING = ("#n/a", "n/a", "na", "nan", "nat", "null", "<na>", "\\n")
+"""Words that tables hold for a missing value; `none` is a group too often."""
 _FAR_BELOW_CHANCE = 5.0
 """Standard errors below an area of a half at which scores are no accident."""
 
@@ -70,7 +72,18 @@ def spellings(predicted: Outcomes | None, groups: Mapping[str, TableGroups], row
         *([] if predicted is None else spelling_notes("label", predicted.labels)),
         *spelling_notes("method", rows["method"]),
         *(note for name, values in groups.items() for note in spelling_notes(f"group of {name}", _each(values))),
+        *(note for name, values in groups.items() for note in _spelled_out(name, _each(values))),
     ]
+
+
+def _spelled_out(attribute: str, words: pl.Series) -> list[str]:
+    """A note on groups whose names are words for a missing value, such as NULL."""
+    found = sorted(word for word in words.drop_nulls().unique() if word.strip().lower() in _FOR_MISSING)
+    if not found:
+        return []
+    named = ", ".join(f'"{word}"' for word in found)
+    what = "is a group; leave such cells" if len(found) == 1 else "are groups; leave such cells"
+    return [f"group of {attribute}: {named} {what} empty if the group is not known"]
 
 
 def notes_on_patterns(groups: Mapping[str, TableGroups]) -> list[str]:

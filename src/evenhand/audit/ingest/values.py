@@ -56,7 +56,8 @@ class ValueColumn:
             if len(absent):
                 counted = f"{len(absent):,} of {len(own):,}{largest_shares(absent, own, groups)}"
                 share = share_of(len(absent), len(own))
-                sentences.append(f"{method} has no {self.name} in {share} of its rows ({counted}): they are left out.")
+                said = f"{self.name} is missing in {share} of the rows of {method} ({counted})"
+                sentences.append(f"{said}: they are left out.")
         return sentences
 
 
