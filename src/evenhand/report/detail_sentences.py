@@ -16,6 +16,7 @@ from evenhand.report.contrast_panels import positive_is
 from evenhand.report.wording import (
     EVERYONE,
     Row,
+    able_to_answer,
     by_pair,
     changes,
     claims,
@@ -159,7 +160,7 @@ def false_alarm_lines(verdicts: pl.DataFrame, design: Design) -> list[str]:
 
 def _outcome(rows: pl.DataFrame) -> str:
     """The counts of the verdicts, with the names of the worse comparisons."""
-    decided = rows.drop_nulls("verdict")
+    decided = able_to_answer(rows.drop_nulls("verdict"))
     judged = decided.drop_nulls("contrast")
     absent = len(decided) - len(judged)
     if absent and judged.is_empty():

@@ -12,6 +12,7 @@ from evenhand.audit.design import Design
 from evenhand.audit.measures import Kind, known
 from evenhand.report.wording import (
     Row,
+    able_to_answer,
     by_pair,
     claims,
     main_split,
@@ -141,13 +142,11 @@ def worst_first(pair: Pair) -> tuple[int, bool, bool, tuple[int, bool, bool, int
 def pairs_of(verdicts: pl.DataFrame, design: Design) -> list[Pair]:
     """Every pair of the main split that has verdicts, in the design's order, means over settings first.
 
-    Rows that can say only `worse` or `inconclusive` (spreads) are left out where they are inconclusive: they cannot
-    answer, and what decides in their place has rows of its own.
+    Rows that cannot answer are left out, see `able_to_answer`.
     """
     split = main_split(verdicts["split"])
     here = claims(verdicts).filter(~single_part(design), split=split or "").drop_nulls("verdict")
-    mute = [name for name in here["measure"].unique() if measure_named(name).one_sided]
-    here = here.filter(~(pl.col("measure").is_in(mute) & (pl.col("verdict") == "inconclusive")))
+    here = able_to_answer(here)
     places: list[str | None] = [None, *settings_of(here, design)]
     pairs = []
     for setting in places:

@@ -174,6 +174,15 @@ def claims(verdicts: pl.DataFrame) -> pl.DataFrame:
     return verdicts.filter(~BETWEEN)
 
 
+def able_to_answer(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Rows without those that can say only `worse` or `inconclusive` (spreads), where they are inconclusive.
+
+    What decides in their place has rows of its own.
+    """
+    mute = [name for name in verdicts["measure"].unique() if measure_named(name).one_sided]
+    return verdicts.filter(~(pl.col("measure").is_in(mute) & (pl.col("verdict") == "inconclusive")))
+
+
 def scope_in_words(row: Row) -> str:
     """What a row of verdicts is about, with the number of runs: `this model against the mean of 5 runs`."""
     return row["scope"].replace(" N ", f" {row['runs']} ")
