@@ -179,9 +179,9 @@ def test_small_groups_of_skewed_numbers_are_not_judged_without_a_range():
 
 
 @pytest.mark.simulate
-@pytest.mark.parametrize("law", [T3, HALF_NORMAL, NORMAL])
-def test_large_groups_of_moderately_skewed_numbers_are_judged(law, repetitions):
-    assert misses(KnownValues.alike(law, 400, 1200), repetitions(300))["gap"].judged >= 0.8
+@pytest.mark.parametrize(("law", "least"), [(T3, 0.55), (HALF_NORMAL, 0.8), (NORMAL, 0.8)])
+def test_large_groups_of_moderately_skewed_numbers_are_judged(law, least, repetitions):
+    assert misses(KnownValues.alike(law, 400, 1200), repetitions(300))["gap"].judged >= least
 
 
 def false_worse(law: Law, repetitions: int, **more) -> float:

@@ -205,7 +205,7 @@ def test_a_missing_value_of_one_model_is_left_out_of_the_pair_and_said():
     results = audited(frame, **PAIRED)
     row = results.verdicts.filter(pl.col("group").is_null(), comparison="change").row(0, named=True)
     assert "1 values of toxicity of one method only are left out" in row["note"]
-    assert any("new has no toxicity" in warning for warning in results.design.settings["table"].warnings)
+    assert any("toxicity is missing in" in warning for warning in results.design.settings["table"].warnings)
 
 
 def test_results_with_values_are_saved_loaded_and_audited_again(tmp_path):

@@ -8,6 +8,7 @@ for large samples of moderately skewed numbers only, and nothing is judged witho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -70,8 +71,9 @@ class SkewnessAllowance(Allowance):
     def _doubts(self, sides: Sequence[np.ndarray], variance: float, units: float) -> tuple[str, ...]:
         """Why an estimate is not judged: its numbers are too few or too skewed for an interval that is promised.
 
-        Samples hold less of a long tail than there is, and the skewness of two sides may cancel by chance: it is added
-        up.
+        Samples hold less of a long tail than there is. So the numbers of both sides count as skewed as those of the
+        more skewed side: a small group whose sample lacks the tail that its rest shows would look certain, and low. And
+        the skewness of two sides may cancel by chance: it is added up.
 
         Args:
             sides: float [U] each, what every unit contributes to the estimate; of a difference between groups two.
@@ -83,9 +85,26 @@ class SkewnessAllowance(Allowance):
             return (NO_SPREAD,)
         if units < least:
             return (f"fewer than {least} units do not show how skewed the values are: not judged; {remedy}",)
-        if sum(abs(skewness_of(side, variance)) for side in sides) > MOST_SKEWED:
+        if _skewness_of_sides(sides, variance) > MOST_SKEWED:
             return (f"the values are too skewed for so few: not judged, no coverage is promised; {remedy}",)
         return ()
+
+
+def _skewness_of_sides(sides: Sequence[np.ndarray], variance: float) -> float:
+    """The skewness of an estimate if the numbers of every side were as skewed as those of the most skewed one.
+
+    Args:
+        sides: float [U] each, what every unit contributes to the estimate.
+        variance: of the estimate.
+    """
+    spreads = [float(side @ side) for side in sides]
+    units = [max(int(np.count_nonzero(side)), 1) for side in sides]
+    of_numbers = max(
+        abs(skewness_of(side, spread)) * math.sqrt(size)
+        for side, spread, size in zip(sides, spreads, units, strict=True)
+    )
+    parts = (spread**1.5 / math.sqrt(size) for spread, size in zip(spreads, units, strict=True))
+    return of_numbers * sum(parts) / variance**1.5
 
 
 def _skewed(whole: TwoWay, totals: np.ndarray) -> SkewedMean:
