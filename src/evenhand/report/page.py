@@ -33,10 +33,10 @@ _MOST_QUESTIONED = 12
 
 _MEANINGS = {
     "equivalent": "the interval lies inside ± margin",
-    "worse": "else above 0",
-    "better": "else below 0",
+    "worse": "the interval lies above 0, and not inside ± margin",
+    "better": "it lies below 0, and not inside ± margin",
     "different": "the interval excludes 0, and neither direction is worse",
-    "not worse": "else below the margin",
+    "not worse": "it contains 0, and lies below the margin",
     "inconclusive": "this study cannot decide",
     theme.UNDECIDED: "shown for comparison only",
 }
