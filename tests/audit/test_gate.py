@@ -19,6 +19,7 @@ from evenhand import records
 from evenhand.audit import results_folder
 from evenhand.audit.gate import judge
 from evenhand.audit.policy import Policy, read_policy
+from evenhand.audit.strictness import undirected
 from evenhand.errors import InputError
 from evenhand.report import gate_answer
 
@@ -326,8 +327,23 @@ def test_measures_without_direction_raise_no_false_alarm_and_hide_differences_of
     results = evenhand.audit(frame, **arguments, example="id", measures=["selection_rate"])
     found = results.gate()
     assert found.families == 0
-    row = {"measure": "selection_rate", "low": -0.5, "high": 0.1}
+    row = {"setting": "table", "measure": "selection_rate", "low": -0.5, "high": 0.1}
     assert found.possible(row) == 0.5 and found.possible({**row, "measure": "accuracy"}) == 0.1
+
+
+def test_a_measure_without_direction_in_one_setting_keeps_its_verdicts_in_another(harmed):
+    one = evenhand.audit(
+        table(0.4), label="y", prediction="guess", groups="group", method="model",
+        reference="current", example="id", measures=["selection_rate"], favourable="positive",
+    )  # fmt: skip
+    (given,) = one.design.settings.values()
+    settings = {**one.design.settings, "other": given.model_copy(update={"favourable": None})}
+    both = undirected(one.verdicts["measure"], one.design.model_copy(update={"settings": settings}))
+    assert both == {("other", "selection_rate")}
+    answers = [
+        judge(one.verdicts, one.estimates, Policy(), strict=True, undirected=each) for each in (frozenset(), both)
+    ]
+    assert answers[0].families == answers[1].families
 
 
 @pytest.mark.parametrize("part", ["waivers", "rules"])

@@ -309,8 +309,8 @@ def test_several_seeds_of_one_method_have_gaps_of_the_method():
 def test_without_groups_one_model_has_estimates_and_the_reason_why_there_are_no_verdicts(simulate):
     results = simulate(methods=("model",), references=(), groups=())
     (sentence,) = headline(results)
-    assert "that takes a reference method, or gaps between groups" in sentence
-    assert "gaps between groups, of values of single examples" in Outline(page.html(results)).visible
+    assert "a comparison needs a reference method or groups" in sentence
+    assert "values of single examples" in Outline(page.html(results)).visible
     assert results.verdicts.is_empty() and "accuracy" in terminal.text(results)
 
 

@@ -24,8 +24,8 @@ TWO_WAY = {
     "training sets",
 }
 OVERLAP = (
-    "the runs draw their training sets from few examples, which they share: in simulations of such studies 90% "
-    "intervals contain the truth in 72 to 89 of 100 only"
+    "the runs draw their training sets from few examples, which they share: in simulations of such studies, 90% "
+    "intervals contain the truth in only 72% to 89% of cases"
 )
 LEAST_RUNS = 3
 """The fewest runs with a value that a contrast is made of, unless fewer were planned."""

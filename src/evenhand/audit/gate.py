@@ -13,7 +13,7 @@ import polars as pl
 
 from evenhand import records
 from evenhand.audit.policy import Limit, Policy, VerdictRule, Waiver, Where, check_names
-from evenhand.audit.strictness import SEARCH, Family, families_of, family_of, holm_levels
+from evenhand.audit.strictness import SEARCH, Family, Undirected, directed, families_of, family_of, holm_levels
 from evenhand.errors import InputError
 from evenhand.records.schemas import MAX_T
 
@@ -51,7 +51,7 @@ class Answer:
             probability alpha where nothing is worse.
         alpha: that probability.
         strict: whether verdicts `worse` were held to it over all families together.
-        undirected: the measures of which neither direction is worse.
+        undirected: the settings and measures of which neither direction is worse.
         ended: the waivers whose last day is over and that cover a row that fails.
     """
 
@@ -59,7 +59,7 @@ class Answer:
     families: int
     alpha: float
     strict: bool
-    undirected: frozenset[str] = frozenset()
+    undirected: frozenset[Undirected] = frozenset()
     ended: Sequence[Waiver] = ()
 
     @property
@@ -102,7 +102,11 @@ class Answer:
 
     def possible(self, row: Mapping[str, Any]) -> float:
         """The largest harm that a row's interval does not exclude; of an undirected measure the largest difference."""
-        return max(row["high"], -row["low"]) if row["measure"] in self.undirected else row["high"]
+        return max(row["high"], -row["low"]) if self.is_undirected(row) else row["high"]
+
+    def is_undirected(self, row: Mapping[str, Any]) -> bool:
+        """Whether neither direction of a row is worse."""
+        return (row["setting"], row["measure"]) in self.undirected
 
 
 def judge(
@@ -114,7 +118,7 @@ def judge(
     strict: bool = False,
     today: date | None = None,
     findings: pl.DataFrame | None = None,
-    undirected: Collection[str] = (),
+    undirected: Collection[Undirected] = (),
 ) -> Answer:
     """Hold results against a policy.
 
@@ -127,7 +131,7 @@ def judge(
         today: the day on which waivers are looked at; the current one unless given.
         findings: the table of subgroups that were searched, if any were. Those that fare worse fail the gate unless the
             policy lets them pass; rules and waivers know them by the attribute `subgroup`.
-        undirected: the measures of which neither direction is worse: no family of theirs raises a false alarm.
+        undirected: the settings and measures of which neither direction is worse: their families raise no false alarm.
 
     Raises:
         InputError: nothing can be decided: the policy names what the results lack, or nothing was judged at all.
@@ -157,7 +161,7 @@ def judge(
         reasons = given["note"].drop_nulls()
         because = f" ({reasons[0]})" if len(reasons) else ""
         raise InputError(f"none of the {len(given)} comparisons could be judged{because}, so there is nothing to pass")
-    families = families_of(given.filter(~pl.col("measure").is_in(list(undirected))), searched)
+    families = families_of(directed(given, undirected), searched)
     kept = holm_levels(families, alpha) if strict else None
     held = [_of_verdict(row, policy, kept, alpha) for row in given.iter_rows(named=True)]
     held += [each for limit in policy.limits for each in _of_limit(limit, estimates, policy)]
@@ -284,7 +288,7 @@ def _check_bounds(limit: Limit, place: str) -> None:
     for name in limit.measure:
         low, high = known()[name].limits if name in known() else (-np.inf, np.inf)
         if "gap" in limit.comparison:
-            low = low - high
+            low, high = min(low, low - high), max(high, high - low)
         for words, bound in (("at least", limit.at_least), ("at most", limit.at_most)):
             if bound is not None and not low <= bound <= high:
                 raise InputError(

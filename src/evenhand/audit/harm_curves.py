@@ -40,6 +40,8 @@ def with_planted_harm(
 ) -> Iterator[dict[str, Any]]:
     """Rows of `verdicts` whose `detectable` is at least the loss of accuracy that a planted harm needs to be found.
 
+    It is null where no loss is found reliably.
+
     The observed interval knows nothing of the examples that a harm would turn, which lengthen it: by much in small
     groups with few runs.
 
@@ -54,12 +56,13 @@ def with_planted_harm(
             points.setdefault(tuple(row[name] for name in _OF), []).append((row["x"], row["y"]))
     needed = {key: _needed(sorted(pairs)) for key, pairs in points.items()}
     for row in verdicts:
-        planted = needed.get(tuple(row[name] for name in _OF))
+        key = tuple(row[name] for name in _OF)
         about = row["measure"] in measures and row["comparison"] == "change" and row["class"] is None
-        if planted is None or not about or row["reference"] != references[row["setting"]][0]:
+        if key not in needed or not about or row["reference"] != references[row["setting"]][0]:
             yield dict(row)
         else:
-            yield {**row, "detectable": max(row["detectable"] or 0.0, planted)}
+            planted = needed[key]
+            yield {**row, "detectable": None if planted is None else max(row["detectable"] or 0.0, planted)}
 
 
 def _needed(points: Sequence[tuple[float, float]]) -> float | None:

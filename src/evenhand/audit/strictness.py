@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from evenhand.audit.measures import measure_named
 from evenhand.records.schemas import MAX_T
 from evenhand.stats.multiplicity import holm
 
+Undirected = tuple[str | None, str]
+"""Setting and measure."""
 Family = tuple[str | None, str, str]
 """Setting, split and name."""
 SEARCH: Family = (None, "", "subgroups")
@@ -55,14 +57,26 @@ def holm_levels(families: Mapping[Family, float], alpha: float) -> dict[Family, 
     return {name: levels[name] if adjusted[index] <= alpha else 0.0 for index, name in enumerate(names)}
 
 
-def undirected(measures: Iterable[str], design: Design) -> set[str]:
-    """The measures of which neither direction is worse in some setting: they never say `worse`."""
-    settings = design.settings.values()
-    return {
-        name
-        for name in set(measures)
-        if any(not measure_named(name).given(setting.favourable).direction for setting in settings)
+def undirected(measures: Iterable[str], design: Design) -> frozenset[Undirected]:
+    """The settings and measures of which neither direction is worse, so that they never say `worse`.
+
+    A mean over settings, whose setting is None, is among them where the measure has no direction in any setting.
+    """
+    names = set(measures)
+    found = {
+        (place, name)
+        for place, setting in design.settings.items()
+        for name in names
+        if not measure_named(name).given(setting.favourable).direction
     }
+    over_all = {(None, name) for name in names if all((place, name) in found for place in design.settings)}
+    return frozenset(found | over_all)
+
+
+def directed(verdicts: pl.DataFrame, without: Collection[Undirected]) -> pl.DataFrame:
+    """The rows of verdicts of which one direction is worse."""
+    kept = [pair not in without for pair in verdicts.select("setting", "measure").iter_rows()]
+    return verdicts.filter(pl.Series(kept, dtype=pl.Boolean))
 
 
 def expected_false_alarms(verdicts: pl.DataFrame, design: Design, searched: bool = False) -> tuple[int, float]:
@@ -73,6 +87,6 @@ def expected_false_alarms(verdicts: pl.DataFrame, design: Design, searched: bool
         design: that it was made by, with the level of a family.
         searched: whether subgroups were searched, too: one more family.
     """
-    directed = ~pl.col("measure").is_in(list(undirected(verdicts["measure"], design)))
-    families = len(families_of(verdicts.drop_nulls("verdict").filter(directed))) + searched
+    judged = directed(verdicts.drop_nulls("verdict"), undirected(verdicts["measure"], design))
+    families = len(families_of(judged)) + searched
     return families, families * design.alpha

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import polars as pl
@@ -40,7 +41,7 @@ _LISTED = 3
 """The most `worse` comparisons that a line names, and the most lines that each add the smallest detectable harm."""
 
 NOTHING_TO_COMPARE = (
-    "There is nothing to compare: that takes a reference method, or gaps between groups, of values of single examples. "
+    "There is nothing to compare: a comparison needs a reference method or groups, and values of single examples. "
     "There are estimates and no verdicts."
 )
 
@@ -214,7 +215,9 @@ def smallest_harm(verdicts: pl.DataFrame, design: Design | None = None) -> str:
         noun = "difference" if all(undirected) else noun
     verdicts = verdicts.drop_nulls("setting").filter(~single_part(design))
     for where, whom, rows in _harms(verdicts):
-        known_harms = rows.drop_nulls("detectable").select("measure", "detectable").rows()
+        # An interval beside which nothing is detectable: no harm is found reliably.
+        shown = rows.filter(pl.col("detectable").is_not_null() | (pl.col("low") < pl.col("high")))
+        known_harms = shown.select("measure", pl.col("detectable").fill_null(math.inf)).rows()
         # Nothing gets worse by more than its whole range.
         possible = [harm for measure, harm in known_harms if within_range(measure, harm)]
         if known_harms and not possible:

@@ -34,7 +34,7 @@ def summary(answer: Answer) -> list[str]:
         widest = answer.largest_open
         worst = ""
         if widest is not None:
-            what = "a difference" if widest["measure"] in answer.undirected else "a harm"
+            what = "a difference" if answer.is_undirected(widest) else "a harm"
             size = number(answer.possible(widest), digits(widest["measure"]))
             worst = f"; {what} of up to {size} is still possible ({described_row(widest, answer)})"
         said.append(f"{_many(open_rows, 'row')} of {len(answer.findings)} inconclusive{worst}.")

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,27 +132,26 @@ def _train_with_what_there_is(
 def fail_for_now(trial: Trial, store: Store, reason: str) -> TrialOutcome:
     """Keep the folder of a trial that lacked memory or time, and return its outcome.
 
-    Raises: as `_refuse_loss`.
+    Raises:
+        InputError: the trial has records that this would replace.
     """
-    _refuse_loss(trial, store, reason)
+    if (error := _loss(trial, store, reason)) is not None:
+        raise error
     with store.writing(trial.hash) as folder:
         kept = {**_facts(trial, 1), "status": "failed", "reason": reason, SHORTAGE: True}
         write_text(folder / "trial.json", json.dumps(kept, indent=1))
     return TrialOutcome("failed", reason)
 
 
-def _refuse_loss(trial: Trial, store: Store, reason: str) -> None:
-    """Check that a failed training does not replace a trial that has records.
-
-    Raises:
-        InputError: the trial has records, and was trained again because the study requires further ones.
-    """
+def _loss(trial: Trial, store: Store, reason: str) -> InputError | None:
+    """Return the error of a failed training that would replace records; None where the trial has none."""
     kept = store.read(trial.hash)
-    if kept is not None and kept["status"] == "done":
-        raise InputError(
-            f"{trial.label} was trained again for records that it lacks, and failed: {reason}; what it had is kept in "
-            f"{store.folder(trial.hash)} (leave out of the study what it lacks, or delete that folder)"
-        )
+    if kept is None or kept["status"] != "done":
+        return None
+    return InputError(
+        f"{trial.label} was trained again for records that it lacks, and failed: {reason}; what it had is kept in "
+        f"{store.folder(trial.hash)} (leave out of the study what it lacks, or delete that folder)"
+    )
 
 
 def _facts(trial: Trial, replicas: int) -> dict[str, Any]:
@@ -287,6 +286,7 @@ def _train(
         # A folder gets its final name as soon as its trial is done; on an error, unfinished folders vanish.
         folders = [unfinished.enter_context(ExitStack()) for _ in pack]
         unscored: list[InputError] = []
+        lost: list[InputError] = []
         jobs = [
             _job(trial, folder.enter_context(store.writing(trial.hash)), store, unscored)
             for trial, folder in zip(pack, folders, strict=True)
@@ -296,7 +296,11 @@ def _train(
             for trial, job, folder, result in zip(pack, jobs, folders, trained, strict=True):
                 kept = _facts(trial, len(pack))
                 if isinstance(result, TrainingError):
-                    _refuse_loss(trial, store, str(result))
+                    if (error := _loss(trial, store, str(result))) is not None:
+                        lost.append(error)
+                        with suppress(InputError), folder:  # whose new content vanishes
+                            raise error
+                        continue
                     kept |= {"status": "failed", "reason": str(result)}
                     outcome_of_trial = TrialOutcome("failed", kept["reason"])
                 else:
@@ -314,6 +318,8 @@ def _train(
                         "a corrected scorer does not train it again"
                     ) from unscored[0].__cause__
                 yield trial, outcome_of_trial
+            if lost:
+                raise lost[0]
         except SafetensorError as error:
             # Its error on a full disk is not an OSError, the only kind that the command line explains.
             number = re.search(r"os error (\d+)", str(error))

@@ -92,7 +92,11 @@ def read_file(path: Path) -> pl.DataFrame:
         unpacked = not packing or source is not path
         fault = _fault(source, suffix) if unpacked and not isinstance(error, OSError) else ""
         raise InputError(f"{path} cannot be read: {fault or first_line(error)}") from None
-    if suffix == ".json" and len(frame) == 1 and all(isinstance(kind, pl.Struct) for kind in frame.dtypes):
+    if (
+        suffix == ".json"
+        and _contents(source).lstrip().startswith(b"{")
+        and all(isinstance(kind, pl.Struct) for kind in frame.dtypes)
+    ):
         raise InputError(
             f"{path} holds an object for each column; a list with an object for each row is needed (in pandas "
             'to_json(orient="records"))'
@@ -193,10 +197,13 @@ def _other_width(source: Source, separator: str) -> str:
     return ""
 
 
+def _contents(source: Source) -> bytes:
+    return source.read_bytes() if isinstance(source, Path) else source.getvalue()
+
+
 def _fault(source: Source, suffix: str) -> str:
     """What is wrong with a file that its reader refused, in words; empty where only the reader knows."""
-    data = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-    if not data.strip():
+    if not _contents(source).strip():
         return "it is empty"
     if suffix in _JSON_LINES:
         return _broken_line(source)

@@ -85,7 +85,8 @@ def as_numbers(values: pl.Series) -> pl.Series | None:
 def in_thousands(values: pl.Series) -> str | None:
     """A text whose point may separate thousands, such as 1.718 beside 782; None where every point means decimals.
 
-    In such a column, whole numbers stand beside numbers of which each has three digits behind every point.
+    In such a column, whole numbers of two or three digits stand beside numbers of which each has three digits behind
+    every point.
 
     Example:
         >>> import polars as pl
@@ -95,9 +96,10 @@ def in_thousands(values: pl.Series) -> str | None:
     """
     if values.dtype != pl.String:
         return None
-    known = values.drop_nulls().str.strip_chars()
+    known = without_nan(values).drop_nulls().str.strip_chars()
     pointed = known.filter(known.str.contains(".", literal=True))
-    if pointed.is_empty() or len(pointed) == len(known) or not known.str.contains(_POINTS).all():
+    whole = known.str.contains(r"^[+-]?[0-9]{2,3}$")
+    if pointed.is_empty() or not whole.any() or not known.str.contains(_POINTS).all():
         return None
     return str(pointed[0])
 

@@ -94,7 +94,7 @@ class Columns:
         if (grouped := in_thousands(values)) is not None:
             raise InputError(
                 f"{self.subject(name, role)} has whole numbers beside {grouped}, whose point may separate thousands; "
-                f"write {grouped.replace('.', '')}, or every number with its decimals"
+                f"write every number with its decimals, or {grouped.replace('.', '')} if it does"
             )
         parsed = as_numbers(values)
         if parsed is None and values.dtype == pl.String:

@@ -163,8 +163,8 @@ def copies(
     pairs = sum(math.comb(size, 2) for size in repeated["row"].value_counts()["count"].to_list())
     if pairs <= _BY_CHANCE * _chance_pairs(rows, pairing, facts, known):
         return [
-            f"{counted}, which chance explains, since few different probabilities occur; if the table holds copies of "
-            "cases, name them as a unit, else intervals are too short"
+            f"{counted}, which can be chance, because there are few different probabilities; if the table holds copies "
+            "of cases, name them as a unit, else intervals are too short"
         ]
     distinct = repeated["row"].n_unique()
     cases = "1 case" if distinct == 1 else f"{distinct:,} different ones"

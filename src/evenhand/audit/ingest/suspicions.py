@@ -19,6 +19,8 @@ _FOR_MISSING = ("#n/a", "n/a", "na", "nan", "nat", "null", "<na>", "\\n")
 """Words that tables hold for a missing value; `none` is a group too often."""
 _FAR_BELOW_CHANCE = 5.0
 """Standard errors below an area of a half at which scores are no accident."""
+_CLEARLY_BELOW = 0.45
+"""Areas above this are near a half, however many rows there are."""
 
 
 def one_role_each(columns: Columns, label: str | None, roles: Sequence[tuple[str, str | None]]) -> None:
@@ -131,7 +133,7 @@ def _opposites(predicted: Outcomes, methods: pl.Series) -> list[str]:
     for method in methods.unique(maintain_order=True):
         own = (methods == method).to_numpy()
         area, errors = _area_below_half(score[own], predicted.label[own] == 1)
-        if errors > _FAR_BELOW_CHANCE:
+        if errors > _FAR_BELOW_CHANCE and area < _CLEARLY_BELOW:
             notes.append(
                 f"The {what} of {method} rank the classes the wrong way round (ROC AUC {area:.2f}): make sure that "
                 + (
@@ -144,7 +146,7 @@ def _opposites(predicted: Outcomes, methods: pl.Series) -> list[str]:
         differ = float((given.argmax(axis=1) != predicted.predicted).mean())
         if differ > 0.5:
             notes.append(
-                f"In {100 * differ:.2g}% of the rows the prediction is not the more probable class: make sure that the "
+                f"In {differ:.0%} of the rows the prediction is not the more probable class: make sure that the "
                 f"probabilities are those of the class {positive}."
             )
     return notes

@@ -142,6 +142,7 @@ def _ranges(request: TableRequest, values: Sequence[str]) -> tuple[Any, Any]:
         if name not in (*both, *values):
             raise InputError(f'range: "{name}" is no column of numbers here; {did_you_mean(name, [*both, *values])}')
     own = [given[name] for name in dict.fromkeys(both) if name in given]
-    if len(own) > 1 and list(own[0]) != list(own[1]):
+    own = [tuple(each) if isinstance(each, list) else each for each in own]
+    if len(own) > 1 and own[0] != own[1]:
         raise InputError(f"range: label and prediction have one range, not {own[0]} and {own[1]}")
     return own[0] if own else None, {name: each for name, each in given.items() if name not in both} or None

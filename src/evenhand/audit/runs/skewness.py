@@ -22,6 +22,8 @@ from evenhand.stats.few_runs import Wider
 from evenhand.stats.means import MOST_SKEWED, SkewedMean, skewness_of
 
 NO_SPREAD = "the values do not vary: there is no spread to judge by"
+_FAR_LESS = 9.0
+"""The variance of numbers over that of others, below which they say nothing about their tail."""
 ALLOWED = "the interval allows for the skewness of the values"
 
 
@@ -93,18 +95,25 @@ class SkewnessAllowance(Allowance):
 def _skewness_of_sides(sides: Sequence[np.ndarray], variance: float) -> float:
     """The skewness of an estimate if the numbers of every side were as skewed as those of the most skewed one.
 
+    Numbers that hardly vary beside those of another side say nothing about its tail, and count for their own side only.
+
     Args:
         sides: float [U] each, what every unit contributes to the estimate.
         variance: of the estimate.
     """
     spreads = [float(side @ side) for side in sides]
     units = [max(int(np.count_nonzero(side)), 1) for side in sides]
-    of_numbers = max(
+    own = [
         abs(skewness_of(side, spread)) * math.sqrt(size)
         for side, spread, size in zip(sides, spreads, units, strict=True)
+    ]
+    vary = [spread * size for spread, size in zip(spreads, units, strict=True)]
+    lent = max(skewness for skewness, each in zip(own, vary, strict=True) if each >= max(vary) / _FAR_LESS)
+    parts = (
+        max(skewness, lent) * spread**1.5 / math.sqrt(size)
+        for skewness, spread, size in zip(own, spreads, units, strict=True)
     )
-    parts = (spread**1.5 / math.sqrt(size) for spread, size in zip(spreads, units, strict=True))
-    return of_numbers * sum(parts) / variance**1.5
+    return sum(parts) / variance**1.5
 
 
 def _skewed(whole: TwoWay, totals: np.ndarray) -> SkewedMean:

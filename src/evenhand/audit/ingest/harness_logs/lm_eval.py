@@ -85,7 +85,7 @@ def _evaluation(file: Path) -> Evaluation:
         of_task = mapping(numbers.get(task), f'"results" of {task} in {where}')
         tasks[task] = _task(task, of_task, mapping(config, f'"configs" of {task} in {where}'), results, samples)
         alone += [
-            f"{metric.name} of {task}: documents' scores do not average to the harness's number, which alone is shown"
+            f"{metric.name} of {task}: documents have another mean than the harness's number, which alone is shown"
             for metric in tasks[task].metrics
             if metric.scored
         ]
