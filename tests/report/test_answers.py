@@ -12,6 +12,7 @@ from evenhand.errors import InputError
 from evenhand.report import page
 from evenhand.report.answers import answers_chart
 from evenhand.report.detail_sentences import verdict_lines
+from evenhand.report.gap_sentences import excluded
 from evenhand.report.markdown import markdown
 from evenhand.report.paper import draw
 from option_records import tables
@@ -64,3 +65,13 @@ def test_the_headline_is_about_several_questions_and_the_page_has_each(results):
     for written in (html, text):
         assert "mc1/letters/male-female" in written and "multiple choice" in written
     assert "Answers to prompts" in html and "pull of A" in html
+
+
+def test_questions_of_which_no_harm_is_excluded_are_named_as_questions():
+    rows = [
+        dict.fromkeys(("attribute", "group", "class", "correction", "note"))
+        | {"measure": "distance_from_equal", "condition": question, "low": -0.1, "high": high}
+        for question, high in (("cloze", 0.5), ("yes/no", 0.2))
+    ]
+    ending = excluded(pl.DataFrame(rows, schema_overrides={"group": pl.String}), "harms")
+    assert ending.endswith("above 20 points are excluded for every comparison but cloze, for which none is")

@@ -15,6 +15,7 @@ from evenhand.report.wording import (
     measure_named,
     others,
     others_of,
+    place,
     settings_of,
     title,
 )
@@ -150,10 +151,14 @@ def excluded(rows: pl.DataFrame, noun: str = "gaps", *, either_way: bool = False
     if len(possible) == len(bounds):
         return f"; no {noun.removesuffix('s')} in {title(measure)} is excluded{unknown}"
     if possible:
-        groups = group_of(judged.row(0, named=True)) if len(possible) == 1 else f"{len(possible)} groups"
+        whole = bool(judged["group"].null_count())  # of questions, say, and not of groups
+        kind, first = "comparison" if whole else "group", judged.row(0, named=True)
+        named = place(first) if whole else group_of(first)
+        several = str(len(possible)) if whole else f"{len(possible)} {kind}s"
+        open_ones = named if len(possible) == 1 else several
         return (
             f"; only {noun} in {title(measure)} above {bound(measure, bounds[len(possible)])} are excluded for every "
-            f"group but {groups}, for which none is{unknown}"
+            f"{kind} but {open_ones}, for which none is{unknown}"
         )
     # Where nearly anything is possible, "excluded" alone would sound like an answer.
     only = "only " if bounds[0] > span_of(measure) / 4 else ""
