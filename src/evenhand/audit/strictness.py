@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.audit.measures import measure_named
+from evenhand.audit.measures import known, measure_named
 from evenhand.records.schemas import MAX_T
 from evenhand.stats.multiplicity import holm
 
@@ -60,9 +60,10 @@ def holm_levels(families: Mapping[Family, float], alpha: float) -> dict[Family, 
 def undirected(measures: Iterable[str], design: Design) -> frozenset[Undirected]:
     """The settings and measures of which neither direction is worse, so that they never say `worse`.
 
-    A mean over settings, whose setting is None, is among them where the measure has no direction in any setting.
+    A mean over settings, whose setting is None, is among them where the measure has no direction in any setting. A
+    measure that nobody here knows, as of a package that is not installed, counts as directed.
     """
-    names = set(measures)
+    names = set(measures) & set(known())
     found = {
         (place, name)
         for place, setting in design.settings.items()
