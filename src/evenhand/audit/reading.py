@@ -127,9 +127,12 @@ def assess(
     curves: list[dict[str, Any]] = []
     everywhere: list[SettingContrast] = []
     every_family: list[Family] = []
+    references = {name: setting.references for name, setting in design.settings.items()}
     for reading in readings:
         judged: list[Family] = []
-        for measure in select(design.measures, reading.kind):
+        measures = select(design.measures, reading.kind)
+        planted = {measure.name for measure in measures if measure.planted}
+        for measure in measures:
             contrasts: list[SettingContrast] = []
             for estimand in reading.estimands(measure):
                 estimates += () if only_verdicts else estimate_rows(reading, estimand)
@@ -139,9 +142,6 @@ def assess(
                 everywhere += reading.pooled(contrasts)
         judged = in_order(judged)
         drawn = [] if only_verdicts else list(reading.curves(judged))
-        references = {name: setting.references for name, setting in design.settings.items()}
-        planted = {family.members[0].comparison.estimand.measure for family in judged}
-        planted = {measure.name for measure in planted if measure.planted}
         verdicts += with_planted_harm((row for family in judged for row in family.rows()), drawn, references, planted)
         curves += drawn
         every_family += judged

@@ -167,16 +167,18 @@ def _check_lengths(
     setting: Setting, base: BaseModel, loaded: LoadedDataset, others: Mapping[str, LoadedDataset]
 ) -> None:
     """Check that the texts of a language model fit it, those of further test sets included."""
-    from evenhand.tasks import sft, translation
-
     methods = [(setting.method(name), setting.training(name).max_length) for name in setting.methods]
     least_tokens = 1 if setting.membership is None else LEAST_TOKENS
     for other, dataset in {None: loaded, **others}.items():
         try:
             match dataset.dataset:
                 case Conversations() as conversations:
+                    from evenhand.tasks import sft
+
                     sft.check(base, conversations, methods, least_tokens if other is None else 1)
                 case Translations() as translations if not is_stated(base):
+                    from evenhand.tasks import translation
+
                     translation.check(base, translations, methods)
         except InputError as error:
             raise InputError(f"{error}" if other is None else f"the test set {other}: {error}") from None
