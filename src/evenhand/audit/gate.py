@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.policy import Limit, Policy, VerdictRule, Waiver, Where, check_names
+from evenhand.audit.policy import Limit, Policy, VerdictRule, Waiver
+from evenhand.audit.policy_check import as_verdict, check_policy
 from evenhand.audit.strictness import SEARCH, Family, Undirected, directed, families_of, family_of, holm_levels
 from evenhand.errors import InputError
 from evenhand.records.schemas import MAX_T
@@ -149,7 +150,7 @@ def judge(
         False
     """
     found = _worse_subgroups(findings)
-    _check_policy(policy, verdicts, estimates, findings)
+    check_policy(policy, verdicts, estimates, findings)
     given = verdicts.drop_nulls("verdict")
     searched = findings if policy.findings == "fail" else None
     looked = bool(policy.limits) or (searched is not None and len(searched) > 0)
@@ -176,31 +177,12 @@ def judge(
     return Answer(waived, len(families), alpha, strict, frozenset(undirected), ended)
 
 
-SUBGROUP = "subgroup"
-"""What policies call the attribute of a conjunction of groups."""
-
-
 def _worse_subgroups(findings: pl.DataFrame | None) -> list[Mapping[str, Any]]:
     """The subgroups that a search found to fare worse, as rows of verdicts; without those that fold under another."""
     if findings is None or findings.is_empty():
         return []
     worse = findings.filter(pl.col("parent").is_null(), selection=MAX_T, verdict="worse")
-    return [_as_verdict(row) for row in worse.iter_rows(named=True)]
-
-
-def _as_verdict(finding: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row of the table `findings` as a row of verdicts."""
-    return {**finding, "attribute": SUBGROUP, "group": finding["subgroup"], "contrast": finding["value"]}
-
-
-def _is_conjunction(name: str, *tables: pl.DataFrame) -> bool:
-    """Whether a name is `attribute=group & …` of groups in the tables."""
-    known = {
-        f"{attribute}={group}"
-        for table in tables
-        for attribute, group in table.select("attribute", "group").unique().iter_rows()
-    }
-    return all(part in known for part in name.split(" & "))
+    return [as_verdict(row) for row in worse.iter_rows(named=True)]
 
 
 def _of_subgroup(row: Mapping[str, Any], policy: Policy, kept: Mapping[Family, float] | None) -> Finding:
@@ -279,61 +261,3 @@ def _waived(finding: Finding, waivers: Sequence[Waiver], day: date) -> Finding:
             reason = f"{waiver.reason} (until {waiver.until})"
             return Finding(finding.row, "waived", finding.limit, reason, linear=finding.linear)
     return finding
-
-
-def _check_bounds(limit: Limit, place: str) -> None:
-    """Refuse a limit that no value of its measure can miss, or meet, such as 25 where 25% are meant."""
-    from evenhand.audit.measures import known
-
-    for name in limit.measure:
-        low, high = known()[name].limits if name in known() else (-np.inf, np.inf)
-        if "gap" in limit.comparison:
-            low, high = min(low, low - high), max(high, high - low)
-        for words, bound in (("at least", limit.at_least), ("at most", limit.at_most)):
-            if bound is not None and not low <= bound <= high:
-                raise InputError(
-                    f"{place}.{words}: {bound:g} is outside of what {name} can be, from {low:g} to {high:g}"
-                )
-
-
-def _parts(policy: Policy) -> list[tuple[str, Where]]:
-    """The rules, limits and waivers of a policy, with their places in it."""
-    return [
-        *((f"rules.{rank}", rule) for rank, rule in enumerate(policy.rules)),
-        *((f"limits.{rank}", limit) for rank, limit in enumerate(policy.limits)),
-        *((f"waivers.{rank}", waiver) for rank, waiver in enumerate(policy.waivers)),
-    ]
-
-
-def _check_policy(
-    policy: Policy, verdicts: pl.DataFrame, estimates: pl.DataFrame, findings: pl.DataFrame | None
-) -> None:
-    """Raise InputError for names that the results lack, and for parts of the policy that are about nothing.
-
-    Where subgroups were searched, each conjunction of groups is known, whether or not it fares worse.
-    """
-    from evenhand.audit.measures import known
-
-    names = {column: {*verdicts[column].drop_nulls(), *estimates[column].drop_nulls()} for column in Where.model_fields}
-    names["measure"] |= set(known())
-    found = [] if findings is None else [_as_verdict(row) for row in findings.iter_rows(named=True)]
-    for column in Where.model_fields:
-        names[column] |= {row[column] for row in found} - {None}
-    if findings is not None:
-        names["attribute"].add(SUBGROUP)
-        named = [group for _, part in _parts(policy) for group in part.group]
-        names["group"] |= {group for group in named if _is_conjunction(group, verdicts, estimates)}
-    for place, part in _parts(policy):
-        check_names(part, names, place)
-        if isinstance(part, Limit):
-            _check_bounds(part, place)
-        if isinstance(part, Waiver) or (findings is not None and SUBGROUP in part.attribute):
-            continue
-        table = estimates if isinstance(part, Limit) else verdicts.drop_nulls("verdict")
-        rows = (*table.iter_rows(named=True), *(() if isinstance(part, Limit) else found))
-        if not any(part.covers(row) for row in rows):
-            what = "estimates" if isinstance(part, Limit) else "verdicts"
-            named = "".join(f" --measure {name}" for name in part.measure)
-            raise InputError(
-                f"{place}: these results have no {what} on {part.about}; audit the table again with{named or ' it'}"
-            )
