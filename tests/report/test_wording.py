@@ -43,6 +43,13 @@ def test_a_contrast_shows_its_sign_and_an_interval_without_bounds_is_a_dash():
     assert interval(None, None) == "—"
 
 
+def test_an_end_of_a_signed_interval_shows_on_which_side_of_zero_it_lies():
+    assert interval(0.0004, 0.0312, signed=True) == "[+0.0004, +0.031]"
+    assert interval(-0.1, -0.00003, 2, signed=True) == "[−0.10, −0.00003]"
+    assert interval(-1e-17, 0.0, signed=True) == "[0.000, 0.000]"
+    assert interval(0.0004, 0.5) == "[0.000, 0.500]"  # a level: no verdict depends on it
+
+
 def test_a_place_of_answers_is_a_question_or_several():
     row = dict.fromkeys(("attribute", "group", "class", "condition", "correction")) | {"measure": "flip_rate"}
     assert place(row) == "all questions" and place(row | {"condition": "yes_no"}) == "yes/no"

@@ -57,10 +57,24 @@ def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
 
 
 def interval(low: float | None, high: float | None, decimals: int = 3, signed: bool = False) -> str:
-    """`[low, high]`; an em dash when there is none."""
+    """`[low, high]`; an em dash when there is none.
+
+    A signed end that is not 0 has as many decimals as show its sign, up to six: the side of 0 decides the verdict.
+
+    Example:
+        >>> from evenhand.report.wording import interval
+        >>> interval(0.0004, 0.0312, signed=True)
+        '[+0.0004, +0.031]'
+    """
     if low is None or high is None:
         return NONE
-    return f"[{number(low, decimals, signed)}, {number(high, decimals, signed)}]"
+    ends = (number(end, _shown(end, decimals) if signed else decimals, signed) for end in (low, high))
+    return f"[{', '.join(ends)}]"
+
+
+def _shown(value: float, decimals: int) -> int:
+    """The number of decimals, at least these, with which a value is not rounded to 0; these if six are too few."""
+    return next((more for more in range(decimals, 7) if round(value, more)), decimals)
 
 
 def span(values: Sequence[float], decimals: int | None = None) -> str:
