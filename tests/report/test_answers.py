@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import page

@@ -8,7 +8,7 @@ import pytest
 import vl_convert
 
 from evenhand import Results
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.report import paper, vega
 from evenhand.report.paper import layout
 from evenhand.report.paper.arrangement import LOW, NARROW, TALL, Arrangement, Room, arrange

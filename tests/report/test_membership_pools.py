@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from evenhand import Results
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.errors import InputError
 from evenhand.report import paper
 from evenhand.report.headline import headline

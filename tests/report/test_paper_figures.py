@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 import vl_convert
 
-from evenhand.audit.design import Design, Figure, Rank
+from evenhand.audit.design import Design
+from evenhand.audit.figure_design import Figure, Rank
 from evenhand.audit.measures import check_figures
 from evenhand.errors import InputError
 from evenhand.report import figures, paper, theme

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evenhand import records
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.audit.results import Results
 from evenhand.errors import InputError
 from evenhand.report import page

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from evenhand import records
-from evenhand.audit.design import Design, Figure, Panel, Rank, SettingDesign
+from evenhand.audit.design import Design, SettingDesign
+from evenhand.audit.figure_design import Figure, Panel, Rank
 from evenhand.errors import InputError
 from evenhand.report.paper import draw
 from evenhand.report.translations import outcome_names, shares_chart, stacked

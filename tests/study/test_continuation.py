@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from evenhand import InputError, Results, Study
+from evenhand.study.accepted_study import accepted
 from evenhand.study.continuation import with_more_seeds
 from evenhand.study.plan import make_plan
 from evenhand.study.spec import Continuation, StudySpec
@@ -26,7 +27,7 @@ def folder(study, tmp_path):
     """Results of three seeds, of which some verdicts are inconclusive and have a number of runs."""
     results = finish(Store(tmp_path), make_plan(study, None))
     store = Store(tmp_path)
-    with store.accepted(make_plan(study, None)):
+    with accepted(store, make_plan(study, None)):
         pass
     return tmp_path, results
 

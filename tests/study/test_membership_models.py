@@ -7,6 +7,7 @@ import pytest
 
 from evenhand import Study
 from evenhand.errors import InputError
+from evenhand.study.accepted_study import accepted
 from evenhand.study.membership_models import pool_of_setting
 from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
@@ -83,17 +84,17 @@ def trained_on(trial):
 
 def test_a_pool_of_other_examples_is_refused_and_nothing_is_lost(pooled, tmp_path):
     store = Store(tmp_path / "out")
-    with store.lock(), store.accepted(planned(pooled)):
+    with store.lock(), accepted(store, planned(pooled)):
         pass
     kept = store.pools_file.read_text()
-    with store.lock(), store.accepted(planned(pooled, membership=12)):
+    with store.lock(), accepted(store, planned(pooled, membership=12)):
         pass
     assert store.pools_file.read_text() == kept
     other = planned(pooled, membership={"models": 8, "examples": 200})
-    with pytest.raises(InputError, match="300 examples then, 200 now"), store.lock(), store.accepted(other):
+    with pytest.raises(InputError, match="300 examples then, 200 now"), store.lock(), accepted(store, other):
         pass
     relabelled = planned(pooled, task={"name": "synthetic/posts", "n": 300, "seed": 1})
-    with pytest.raises(InputError, match="models of two pools"), store.lock(), store.accepted(relabelled):
+    with pytest.raises(InputError, match="models of two pools"), store.lock(), accepted(store, relabelled):
         pass
     assert store.pools_file.read_text() == kept
 

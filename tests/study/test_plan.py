@@ -14,7 +14,7 @@ from evenhand import Study
 from evenhand.data.dataset import Dataset
 from evenhand.data.images import LazyImages
 from evenhand.errors import InputError
-from evenhand.study.loaded_setting import LoadedDataset, input_keys
+from evenhand.study.loaded_dataset import LoadedDataset, input_keys
 from evenhand.study.plan import make_plan
 
 

@@ -17,6 +17,7 @@ import yaml
 from evenhand import Study
 from evenhand.atomic_files import write_text
 from evenhand.errors import InputError
+from evenhand.study.accepted_study import accepted
 from evenhand.study.damaged_trials import set_damaged_aside
 from evenhand.study.execution import pending
 from evenhand.study.plan import make_plan
@@ -37,7 +38,7 @@ def planned(small_study):
 def run(store, study, **changes):
     """A run without its training."""
     planned = make_plan(Study(**{**study, **changes}), None)
-    with store.lock(), store.accepted(planned):
+    with store.lock(), accepted(store, planned):
         return finish(store, planned)
 
 
@@ -220,13 +221,13 @@ def test_another_task_or_base_model_under_the_same_name_is_refused(store, small_
     run(store, small_study)
     before = store.study_file.read_text()
     other = make_plan(Study(**{**small_study, **change}), None)
-    with pytest.raises(InputError) as caught, store.lock(), store.accepted(other):
+    with pytest.raises(InputError) as caught, store.lock(), accepted(store, other):
         pass
     assert f"holds the setting main with {sentence}" in str(caught.value) and "another --out" in str(caught.value)
     assert store.study_file.read_text() == before
     elsewhere = {"settings": {"other": {**small_study, **change}}}
     elsewhere["settings"]["other"].pop("margins")
-    with store.lock(), store.accepted(make_plan(Study(**elsewhere), None)):
+    with store.lock(), accepted(store, make_plan(Study(**elsewhere), None)):
         pass
 
 
@@ -246,7 +247,7 @@ def test_a_moved_file_and_another_attribute_are_the_same_task(store, small_study
 def test_a_changed_margin_is_appended_and_a_repeated_one_is_not(store, small_study):
     for margin in (0.05, 0.05, 0.1):
         planned = make_plan(Study(**{**small_study, "margins": {"default": margin}}), None)
-        with store.lock(), store.accepted(planned) as study:
+        with store.lock(), accepted(store, planned) as study:
             pass
     assert [change.margins for change in study.declared] == [{"default": 0.05}, {"default": 0.1}]
     written = Study(**yaml.safe_load(store.study_file.read_text()))
@@ -257,26 +258,26 @@ def test_a_changed_margin_is_appended_and_a_repeated_one_is_not(store, small_stu
 def test_an_earlier_study_that_cannot_be_read_any_more_is_named(store, planned, text):
     store.out.mkdir()
     store.study_file.write_text(text)
-    with pytest.raises(InputError, match=r"study\.yaml is from an earlier run and no longer"), store.accepted(planned):
+    with pytest.raises(InputError, match=r"study\.yaml is from an earlier run and no longer"), accepted(store, planned):
         pass
     assert store.study_file.read_text() == text
 
 
 def test_a_study_that_turns_out_to_be_unusable_leaves_the_earlier_study_file(store, small_study):
     other = make_plan(Study(**{**small_study, "margins": {"default": 0.3}}), None)
-    with pytest.raises(InputError, match="does not fit"), store.lock(), store.accepted(other):
+    with pytest.raises(InputError, match="does not fit"), store.lock(), accepted(store, other):
         raise InputError("a method does not fit")
     assert not store.study_file.exists()
     run(store, small_study)
     before = store.study_file.read_bytes()
-    with pytest.raises(InputError, match="does not fit"), store.lock(), store.accepted(other):
+    with pytest.raises(InputError, match="does not fit"), store.lock(), accepted(store, other):
         assert store.study_file.read_bytes() != before
         raise InputError("a method does not fit")
     assert store.study_file.read_bytes() == before
 
 
 def test_the_study_file_holds_no_path_that_the_study_did_not_give(store, planned):
-    with store.lock(), store.accepted(planned):
+    with store.lock(), accepted(store, planned):
         assert str(store.out) not in store.study_file.read_text() and ": /" not in store.study_file.read_text()
 
 

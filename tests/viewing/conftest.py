@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 import evenhand
+from evenhand.study.accepted_study import accepted
 from evenhand.study.plan import Plan, make_plan
 from evenhand.study.store import Store
 
@@ -58,6 +59,6 @@ def begun(small_study: dict[str, Any], tmp_path: Path) -> tuple[Store, Plan]:
     """The store of a study that has begun, and its plan; no trial is there."""
     plan = make_plan(evenhand.Study(**small_study), None)
     store = Store(tmp_path / "a study")
-    with store.lock(), store.accepted(plan) as study:
+    with store.lock(), accepted(store, plan) as study:
         pass
     return store, replace(plan, study=study)

@@ -10,6 +10,7 @@ import pytest
 
 from evenhand import Study
 from evenhand.atomic_files import write_text
+from evenhand.study.accepted_study import accepted
 from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
 from evenhand.viewing.folder_watcher import FolderWatcher
@@ -139,7 +140,7 @@ def test_trials_of_another_plan_are_named(begun, watching, small_study):
 def test_predictions_are_audited_before_any_pair_of_a_pool_is_complete(small_study, watching, tmp_path):
     plan = make_plan(Study(**small_study, membership=8), None)
     store = Store(tmp_path / "out")
-    with store.lock(), store.accepted(plan):
+    with store.lock(), accepted(store, plan):
         pass
     targets = [trial for trial in plan.distinct if trial.subset is None]
     models = [trial for trial in plan.distinct if trial.subset is not None]
@@ -162,7 +163,7 @@ def test_a_study_that_grows_is_audited_again_with_the_trials_it_has(begun, watch
     store, plan = begun
     finish(store, plan)
     grown = make_plan(Study(**{**small_study, "seeds": 3}), None)
-    with store.lock(), store.accepted(grown):
+    with store.lock(), accepted(store, grown):
         pass
     status, page = until(watching(store.out), reported(4))
     assert status["report"]["of"] == 6 and "preliminary: 4 of 6 trials" in page.decode()

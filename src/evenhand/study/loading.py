@@ -19,7 +19,8 @@ from evenhand.models.stated import is_stated
 from evenhand.study.benchmark_measures import check_metrics, found_metrics
 from evenhand.study.compared_groups import compared_groups
 from evenhand.study.harness_spec import HarnessSpec
-from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting
+from evenhand.study.loaded_dataset import LoadedDataset
+from evenhand.study.loaded_setting import LoadedSetting
 from evenhand.study.setting import MAIN, Setting
 from evenhand.study.spec import StudySpec
 from evenhand.tasks import kind_of, parse_task

@@ -17,7 +17,8 @@ from evenhand.data.pools import first_half, pool_examples, pool_groups
 from evenhand.data.splits import Split, Units, draw_limited
 from evenhand.errors import InputError
 from evenhand.seeds import generator
-from evenhand.study.loaded_setting import LoadedDataset, LoadedSetting, Sample
+from evenhand.study.loaded_dataset import LoadedDataset
+from evenhand.study.loaded_setting import LoadedSetting, Sample
 from evenhand.study.membership_spec import MembershipSpec
 
 NO_EXAMPLES = np.empty(0, dtype=np.int64)

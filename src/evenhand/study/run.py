@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand.audit.results import Results
+from evenhand.study.accepted_study import accepted
 from evenhand.study.collection import audited
 from evenhand.study.damaged_trials import set_damaged_aside
 from evenhand.study.execution import train, tune
@@ -94,12 +95,12 @@ def _run(
         joined = stack.enter_context(session(store, study, watcher))
         with store.lock(watcher.say):
             check_looks(store, study)
-            accepted = stack.enter_context(store.accepted(plan))
+            study = stack.enter_context(accepted(store, plan))
             for sentence in (*stale_sentences(plan, store), *set_damaged_aside(plan.tried, store, repair)):
                 watcher.say(sentence)
-        plan = replace(plan, study=accepted)
-        trackers = Trackers(accepted, source, store, watcher)
-        first = Round(accepted, data, store, trackers.watching(watcher))
+        plan = replace(plan, study=study)
+        trackers = Trackers(study, source, store, watcher)
+        first = Round(study, data, store, trackers.watching(watcher))
 
         def trained(plan: Plan) -> Plan:
             plan = tune(plan, execute, first)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from evenhand.audit.design import Rank
+from evenhand.audit.figure_design import Rank
 from evenhand.data.dataset import DataSpec
 from evenhand.data.splits import LimitSpec, SplitSpec
 from evenhand.errors import InputError, did_you_mean, shortened

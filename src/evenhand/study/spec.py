@@ -8,7 +8,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from evenhand.audit.design import Design, Figures, MarginChange, SubgroupsDesign
+from evenhand.audit.design import Design, MarginChange, SubgroupsDesign
+from evenhand.audit.figure_design import Figures
 from evenhand.audit.measures import check_figures, check_margins, check_measures, declaring, is_selected
 from evenhand.audit.subgroups.searchable import refusal
 from evenhand.data.splits import LimitSpec, SplitSpec

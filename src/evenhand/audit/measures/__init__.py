@@ -10,7 +10,8 @@ from functools import cache
 from numbers import Real
 from typing import Any, get_args
 
-from evenhand.audit.design import Design, Figure
+from evenhand.audit.design import Design
+from evenhand.audit.figure_design import Figure
 from evenhand.audit.measures.benchmarks import BENCHMARKS
 from evenhand.audit.measures.declared import declared_measure
 from evenhand.audit.measures.measure import RANGE_NOTE, Kind, Measure

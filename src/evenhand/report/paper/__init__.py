@@ -1,10 +1,10 @@
-"""Figures for papers, one file for each kind of figure (`evenhand.audit.design.Figure`)."""
+"""Figures for papers, one file for each kind of figure (`evenhand.audit.figure_design.Figure`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from evenhand.audit.design import Figure
+from evenhand.audit.figure_design import Figure
 from evenhand.report import vega
 from evenhand.report.paper.answers import answers_figure
 from evenhand.report.paper.calibration import calibration_figure

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.report import theme, vega
 from evenhand.report.answers import value_axis
 from evenhand.report.chart_parts import bounds, capital, short

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.audit.measures import shown_in
 from evenhand.audit.measures.run_data import BINS
 from evenhand.report import theme, vega

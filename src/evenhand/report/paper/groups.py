@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import around, bounds, in_order, row_key, short, verdict_margin
 from evenhand.report.panels import Axes, point_layers

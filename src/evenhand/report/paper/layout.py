@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.design import Design, Figure, Panel
+from evenhand.audit.design import Design
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.audit.measures.influence import GapOf
 from evenhand.report import theme, vega
 from evenhand.report.reportable import Reportable

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.records.probes import UNTRAINED, named
 from evenhand.report import vega
 from evenhand.report.paper import layout

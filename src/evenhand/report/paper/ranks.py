@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import Figure, Panel, Rank
+from evenhand.audit.figure_design import Figure, Panel, Rank
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import around, bounds, capital, is_value, short, verdict_margin
 from evenhand.report.paper import layout

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from evenhand.audit.design import Figure, Panel
+from evenhand.audit.figure_design import Figure, Panel
 from evenhand.audit.kinds.membership import OWN, ROC
 from evenhand.audit.measures import shown_in
 from evenhand.report import theme, vega
