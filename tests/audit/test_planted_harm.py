@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from evenhand.audit.harm_curves import ABOVE_ZERO
 from evenhand.audit.planted_harm import MEASURE, STEPS
 from evenhand.audit.results import Results
 from small_records import design, examples, predictions, study, trials
@@ -45,6 +46,20 @@ def test_a_harm_within_the_margin_is_not_called_worse():
     assert y[x < 0.15].max() < 0.05
     x, y = points(none, None)
     assert np.interp(0.15, x, y, right=1.0) > 0.9
+
+
+def test_what_is_detectable_is_found_above_zero_whatever_the_margin():
+    tables = study()
+    none, wide = (Results.compute(*tables, design(margins=margins)) for margins in ({}, {"default": 0.2}))
+    changes = pl.col("comparison") == "change", pl.col("measure") == "accuracy"
+    for results in (none, wide):
+        rows = results.curves.filter(pl.col("measure") == ABOVE_ZERO)
+        for row in results.verdicts.filter(*changes).iter_rows(named=True):
+            curve = rows.filter(pl.col("group").eq_missing(pl.lit(row["group"], pl.String))).sort("x")
+            assert np.interp(row["detectable"], curve["x"], curve["y"]) == pytest.approx(0.8, abs=0.06)
+    assert none.verdicts.filter(*changes)["detectable"].equals(wide.verdicts.filter(*changes)["detectable"])
+    x, y = points(wide, None)
+    assert wide.verdicts.filter(*changes, pl.col("group").is_null())["detectable"][0] < 0.5 * np.interp(0.8, y, x)
 
 
 def test_the_observed_contrast_plays_no_part():

@@ -10,7 +10,9 @@ import numpy as np
 from evenhand.stats.power import POWER
 
 MEASURE = "detected_harm"
-"""What the table `curves` calls them."""
+"""What the table `curves` calls those of the verdict `worse`."""
+ABOVE_ZERO = "harm_above_zero"
+"""What it calls those of lower bounds above 0, where margins play no part."""
 _OF = ("setting", "split", "attribute", "group", "method")
 
 
@@ -38,9 +40,9 @@ def with_planted_harm(
     references: Mapping[str, Sequence[str]],
     measures: Collection[str],
 ) -> Iterator[dict[str, Any]]:
-    """Rows of `verdicts` whose `detectable` is at least the loss of accuracy that a planted harm needs to be found.
+    """Rows of `verdicts` whose `detectable` is at least the planted loss of accuracy that is found above 0.
 
-    It is null where no loss is found reliably.
+    It is null where no loss is found reliably. As in all rows, margins play no part.
 
     The observed interval knows nothing of the examples that a harm would turn, which lengthen it: by much in small
     groups with few runs.
@@ -52,7 +54,7 @@ def with_planted_harm(
     """
     points: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
     for row in curves:
-        if row["measure"] == MEASURE:
+        if row["measure"] == ABOVE_ZERO:
             points.setdefault(tuple(row[name] for name in _OF), []).append((row["x"], row["y"]))
     needed = {key: _needed(sorted(pairs)) for key, pairs in points.items()}
     for row in verdicts:

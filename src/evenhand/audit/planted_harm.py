@@ -20,7 +20,7 @@ import numpy as np
 from evenhand.audit.comparisons import conclude
 from evenhand.audit.design import Design
 from evenhand.audit.evaluation import Run
-from evenhand.audit.harm_curves import MEASURE
+from evenhand.audit.harm_curves import ABOVE_ZERO, MEASURE
 from evenhand.audit.measures.influence import Influence
 from evenhand.audit.runs.evidence import Both, evidence_of_pairs, is_defined, pairs_of
 from evenhand.audit.runs.influences import RunInfluences
@@ -28,7 +28,7 @@ from evenhand.audit.verdict_rows import SettingContrast
 from evenhand.audit.verdicts import Family
 from evenhand.seeds import generator
 from evenhand.stats.contrast import compact
-from evenhand.stats.power import Repeated, half_widths, shares_worse, unbiased_seed_variance
+from evenhand.stats.power import POWER, Repeated, half_widths, shares_worse, unbiased_seed_variance
 from evenhand.stats.proportion import FEW
 
 STEPS = 8
@@ -36,6 +36,7 @@ STEPS = 8
 ALMOST = 0.95
 """The largest size is one that this share of the studies finds."""
 FARTHER = 1.4
+"""The ratio of a size that too few studies find to the next one that is tried."""
 PLANTINGS = 8
 """The most random plantings that are averaged, for small groups."""
 ENOUGH = 40_000
@@ -43,13 +44,15 @@ ENOUGH = 40_000
 
 
 def detected_harm(reader: RunInfluences, families: Sequence[Family], design: Design) -> Iterator[dict[str, Any]]:
-    """Rows of the table `curves` with the power to detect harm, for everyone and each group.
+    """Rows of the table `curves` with the power to detect harm, for everyone and each group: two curves.
 
-    x is the accuracy lost against the first reference, y the share of studies like this one with the verdict `worse`;
-    at 0 it is the share of false alarms. The sizes reach to a harm that nearly every study finds, and that is above
-    the margin: smaller harm was declared harmless and ends `equivalent`. Contrasts that are not judged, unpaired
-    contrasts, and those of one run have no curve. Plantings after which nothing varies are omitted, since an audit
-    does not judge them; if all are omitted, the curve ends before.
+    x is the accuracy lost against the first reference. Of `MEASURE`, y is the share of studies like this one with the
+    verdict `worse`; at 0 it is the share of false alarms. The sizes reach to a harm that nearly every study finds, and
+    that is above the margin: smaller harm was declared harmless and ends `equivalent`. Of `ABOVE_ZERO`, y is the share
+    whose lower bound is above 0, whatever the margin, at a few sizes up to one that four in five studies find.
+
+    Contrasts that are not judged, unpaired contrasts, and those of one run have no curve. Plantings after which nothing
+    varies are omitted, since an audit does not judge them; if all are omitted, the curve ends before.
     """
     if design.paired == "none":
         return
@@ -63,13 +66,13 @@ def detected_harm(reader: RunInfluences, families: Sequence[Family], design: Des
                 continue
             if interval is None or one.contrast.runs < 2 or not interval.variance > 0:
                 continue
-            for harm, share in curve(reader, one, family.level):
+            for measure, harm, share in curves(reader, one, family.level):
                 if math.isnan(share):
                     continue
                 yield {
                     "setting": one.setting,
                     "split": one.split,
-                    "measure": MEASURE,
+                    "measure": measure,
                     "attribute": estimand.subset.attribute,
                     "group": estimand.subset.group,
                     "method": comparison.method,
@@ -80,8 +83,8 @@ def detected_harm(reader: RunInfluences, families: Sequence[Family], design: Des
                 }
 
 
-def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator[tuple[float, float]]:
-    """Points of a curve: a planted loss of accuracy, and the share of studies like this one with the verdict `worse`.
+def curves(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator[tuple[str, float, float]]:
+    """Points of both curves: the measure, a planted loss of accuracy, and the share of studies that find it.
 
     The share is NaN where nothing varies. Where a run predicts nothing right no harm can be planted: the only point is
     that of false alarms.
@@ -94,16 +97,32 @@ def curve(reader: RunInfluences, one: SettingContrast, level: float) -> Iterator
     assert one.contrast.interval is not None
     observed = Repeated.of(one.contrast.interval, level)
     harmed = HarmedPairs.of(reader, one, level)
-    yield 0.0, observed.worse(0.0, one.margin)
+    yield MEASURE, 0.0, observed.worse(0.0, one.margin)
     most = float(harmed.accuracy.min())  # nobody loses more accuracy than there is
     if not most > 0:
         return
     reach = min(observed.smallest() + max(observed.smallest(), one.margin or 0.0), most)
-    while (share := harmed.detected(np.array([reach]))[0]) < ALMOST and reach < most:
+    while (share := harmed.detected(np.array([reach]), one.margin)[0]) < ALMOST and reach < most:
         reach = min(FARTHER * reach, most)
     inner = np.linspace(0.0, reach, STEPS + 1)[1:-1]
-    yield from zip(inner.tolist(), harmed.detected(inner).tolist(), strict=True)
-    yield reach, float(share)
+    shares = harmed.detected(inner, one.margin)
+    yield from ((MEASURE, harm, found) for harm, found in zip(inner.tolist(), shares.tolist(), strict=True))
+    yield MEASURE, reach, float(share)
+    # The observed interval is shorter than one with harm, so that smaller losses need not be tried.
+    tried = [min(observed.smallest(), most)]
+    found = [_above_zero(harmed, tried[0])]
+    while not found[-1] >= POWER and tried[-1] < most:
+        tried.append(min(FARTHER * tried[-1], most))
+        found.append(_above_zero(harmed, tried[-1]))
+    if len(tried) > 1:
+        tried.append(math.sqrt(tried[-1] * tried[-2]))
+        found.append(_above_zero(harmed, tried[-1]))
+    yield from ((ABOVE_ZERO, harm, share) for harm, share in zip(tried, found, strict=True))
+
+
+def _above_zero(harmed: HarmedPairs, harm: float) -> float:
+    """The share of studies that find a harm above 0, whatever the margin."""
+    return float(harmed.detected(np.array([harm]), None)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +190,15 @@ class HarmedPairs:
         """The number of resampling units."""
         return len(compact(self.reader.evaluation.population.unit[self.examples])[0])
 
-    def detected(self, harms: np.ndarray) -> np.ndarray:
+    def detected(self, harms: np.ndarray, margin: float | None) -> np.ndarray:
         """The share of studies that detect each harm, float [H], the mean over plantings after which something varies;
-        nan where nothing does."""
-        shares = self._shares(harms)
+        nan where nothing does.
+
+        Args:
+            harms: float [H], losses of accuracy.
+            margin: a contrast inside of it is not `worse`; None asks for a lower bound above 0 alone.
+        """
+        shares = self._shares(harms, margin)
         varies = ~np.isnan(shares)
         total = np.where(varies, shares, 0.0).sum(axis=1)
         return np.divide(total, varies.sum(axis=1), out=np.full(len(harms), np.nan), where=varies.any(axis=1))
@@ -215,18 +239,18 @@ class HarmedPairs:
         """Whether all runs tested all examples, each of which counts once: then sums are counts."""
         return bool((self.weight == 1).all())
 
-    def _shares(self, harms: np.ndarray) -> np.ndarray:
+    def _shares(self, harms: np.ndarray, margin: float | None) -> np.ndarray:
         """The share of studies that detect each harm, by planting, float [H, P]."""
         if self.units < len(self.examples):
-            return np.array([[self._one_by_one(harm, chance) for chance in self.chances] for harm in harms])
+            return np.array([[self._one_by_one(harm, chance, margin) for chance in self.chances] for harm in harms])
         parts = zip(*(self._variances(self._lost(harm)) for harm in harms), strict=True)
         v_seed, v_example, v_both, few = (np.concatenate(part) for part in parts)
         planted, units = np.repeat(harms, len(self.chances)), np.full(len(v_seed), self.units)
         halves = half_widths(v_seed, v_example, v_both, len(self.size), units, self.level)
         errors = np.sqrt(np.maximum(v_seed + v_example - v_both, v_example))
-        shares = shares_worse(errors, halves, planted, self.one.margin)
+        shares = shares_worse(errors, halves, planted, margin)
         for place in np.flatnonzero(few):
-            shares[place] = self._one_by_one(planted[place], self.chances[place % len(self.chances)])
+            shares[place] = self._one_by_one(planted[place], self.chances[place % len(self.chances)], margin)
         return shares.reshape(len(harms), -1)
 
     def _lost(self, harm: float) -> np.ndarray:
@@ -268,7 +292,7 @@ class HarmedPairs:
         totals = np.einsum("pjn,j->pn", weighted, 1 / self.size)
         return weighted.sum(axis=2), crossed, moved, totals, discordant
 
-    def _one_by_one(self, harm: float, chance: np.ndarray) -> float:
+    def _one_by_one(self, harm: float, chance: np.ndarray, margin: float | None) -> float:
         """The share of studies that detect a harm, from the audit's own evidence of altered predictions."""
         altered = [
             (run, self._harmed(run, ours, harm, chance), other, theirs) for run, ours, other, theirs in self.pairs
@@ -276,7 +300,7 @@ class HarmedPairs:
         evidence = evidence_of_pairs(self.reader, self.one.comparison, altered, ())
         interval = conclude(evidence, self.reader.support).interval
         assert interval is not None
-        return Repeated.of(interval, self.level).worse(harm, self.one.margin)
+        return Repeated.of(interval, self.level).worse(harm, margin)
 
     def _harmed(self, run: Run, effect: Influence, harm: float, chance: np.ndarray) -> Influence:
         """The accuracy of a run when right predictions are made wrong where the example's chance is low."""

@@ -22,7 +22,7 @@ DESIGN, PROVENANCE = "design.json", "provenance.json"
 STAGED = "results"
 """The folder aside in which results are written before they replace the earlier ones."""
 
-AUDIT = 9
+AUDIT = 10
 """The version of the audit, raised when the same records give other estimates or verdicts; `design.json` has it under
 `audit`, and folders without it are of version 1."""
 
