@@ -1,8 +1,8 @@
 """Turns a seed into random numbers; no other file does.
 
-Every use of a seed has a separate stream ("split", "order", "head", "adapter", "dropout", "noise"). So drawing more
-numbers for one purpose never shifts another, and methods with the same seed share its split, its order and its head
-initialisation, whatever else they draw.
+Every use of a seed has a separate stream ("split", "order", "head", "adapter", "dropout", "noise" and others). So
+drawing more numbers for one purpose never shifts another, and methods with the same seed share its split, its order and
+its head initialisation, whatever else they draw.
 """
 
 from __future__ import annotations

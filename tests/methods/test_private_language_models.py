@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from evenhand import Study
 from evenhand.errors import InputError
 from evenhand.methods import parse_method
 from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
-from evenhand.models.load import load_tokenizer
+from evenhand.models.load import load_tokenizer, set_dropout
 from evenhand.training.language import LanguagePack, encode_prompted
 from evenhand.training.pack import single_pack
 from evenhand.training.recipe import TrainSpec
@@ -21,22 +22,33 @@ from evenhand.training.private import GaussianMechanism, PrivateLanguagePack, pr
 
 CPU = torch.device("cpu")
 MODELS = ("tiny-llama", "tiny-mistral")
+GPT2 = "gpt2"
 PROMPTS = ["The soup", "The train was late and", "The song", "Nobody"]
 TARGETS = ["was hot.", "cold.", "was long and sad, so we left.", "came."]
 CLIP = 0.05
 
 
+def gpt2():
+    """A small GPT-2, which looks up its positions once for a whole batch, with the words of tiny-llama."""
+    torch.manual_seed(0)
+    words = load_language_model(find_model("tiny-llama")).config.vocab_size
+    small = {"n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2, "bos_token_id": 1, "eos_token_id": 1}
+    config = GPT2Config(vocab_size=words, **small)
+    set_dropout(config, 0.0)
+    return GPT2LMHeadModel(config).eval()
+
+
 def plain_of(name, kind):
     method = parse_method(kind, {"kind": kind, "epochs": 2, "lr": 1e-2, **({"rank": 4} if "lora" in kind else {})})
-    inputs = encode_prompted(load_tokenizer(find_model(name)), PROMPTS, TARGETS, 64)
-    module = method.apply(load_language_model(find_model(name)), 1)
+    inputs = encode_prompted(load_tokenizer(find_model("tiny-llama" if name == GPT2 else name)), PROMPTS, TARGETS, 64)
+    module = method.apply(gpt2() if name == GPT2 else load_language_model(find_model(name)), 1)
     labels = np.zeros(len(inputs), dtype=np.int64)
     train = TrainSpec(batch_size=len(inputs), warmup=0, replicas=1)
     return single_pack(module, inputs, labels, seed=1, lr=1e-2, epochs=2, train=train, device=CPU)
 
 
 @pytest.mark.parametrize("kind", ["dp_lora", "dp_full"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, GPT2])
 def test_a_step_without_noise_is_the_sum_of_clipped_gradients_of_single_texts(name, kind):
     plain = LanguagePack.of(plain_of(name, kind))
     learning = [value for value in plain.module.parameters() if value.requires_grad]

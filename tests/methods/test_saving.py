@@ -10,6 +10,7 @@ from torch import nn
 
 from evenhand.methods import parse_method
 from evenhand.models.quiet import quiet
+from evenhand.training.pack import train_mode
 from small_models import CLASSES, IMAGE, TEXT, base, classifier, encoded, examples_for
 
 BASES = [*TEXT, *IMAGE, "gpt2"]
@@ -59,6 +60,18 @@ def test_an_adapter_loads_with_plain_peft_over_an_ordinary_classifier(model_type
         loaded = PeftModel.from_pretrained(ordinary(model_type, base(model_type).folder), tmp_path / "adapter").eval()
     assert torch.equal(logits(loaded, model_type), logits(model, model_type))
     assert not torch.allclose(logits(model, model_type), logits(classifier(model_type, 3), model_type), atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["last", "bitfit", "head"])
+def test_running_statistics_that_training_changed_are_kept(kind, tmp_path):
+    method, model = parse_method("m", {"kind": kind}), learned(kind, "resnet")
+    train_mode(model)
+    with torch.no_grad():
+        model(**encoded(examples_for("resnet", 12), "resnet").batch(torch.arange(12).numpy(), torch.device("cpu")))
+    model.eval()
+    method.save(model, tmp_path)
+    loaded = method.load(classifier("resnet", 3), tmp_path)
+    assert torch.allclose(logits(loaded, "resnet"), logits(model, "resnet"), **READ_FROM_A_FILE)
 
 
 @pytest.mark.parametrize("model_type", [*BASES, "resnet"])

@@ -68,10 +68,11 @@ def test_wanda_sets_the_same_share_of_every_row_to_0(name, sparsity):
 
 @pytest.mark.parametrize("name", ["bert", "swinv2", "gpt2"])
 def test_wanda_keeps_the_weights_of_greatest_weight_times_norm_layer_after_layer(name):
-    model = pruned(Wanda(sparsity=0.5, examples=20), name).module
+    method = Wanda(sparsity=0.5, examples=20)
+    model = pruned(method, name).module
     reference = classifier(name).eval()
     dataset = examples_for(name, 48)
-    batch = encoded(dataset, name).batch(np.arange(20), CPU)
+    batch = encoded(dataset, name).batch(method.drawn(48, seed=0), CPU)
     for block in blocks(reference):
         names = within(linear_layers(reference), [block])
         # Everything this block is given comes from blocks that are pruned already.
@@ -210,7 +211,16 @@ def test_the_least_of_a_row_are_rounded_down_and_ties_go_by_place():
     assert smallest_entries(torch.arange(10.0)[None], 0.37).sum() == 3
 
 
-def test_wanda_looks_at_the_first_training_examples_and_at_no_more_than_there_are():
+def test_wanda_draws_training_examples_from_the_whole_set():
+    """A data set may be sorted by group, so that its first examples are all about one."""
+    drawn = [Wanda(examples=100).drawn(1000, seed) for seed in range(20)]
+    assert all(len(np.unique(rows)) == 100 and (np.diff(rows) > 0).all() for rows in drawn)
+    assert not np.array_equal(drawn[0], drawn[1])
+    for part in range(10):  # hypergeometric: 10 of each hundred, standard deviation 2.85; of the mean of 20, .64
+        assert abs(np.mean([np.count_nonzero(rows // 100 == part) for rows in drawn]) - 10) < 3
+
+
+def test_wanda_looks_at_no_more_training_examples_than_there_are():
     few, all_of_them = (pruned(Wanda(examples=count), "bert").module.state_dict() for count in (4, 48))
     more = pruned(Wanda(examples=1000), "bert").module.state_dict()
     assert any(not torch.equal(few[key], all_of_them[key]) for key in few)

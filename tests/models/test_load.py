@@ -351,3 +351,11 @@ def test_a_language_model_knows_what_ends_a_text_and_does_not_sample():
     known = load_language_model(base).generation_config
     assert known.eos_token_id == load_tokenizer(base).eos_token_id is not None
     assert not known.do_sample
+
+
+def test_dropout_is_set_in_the_parts_of_a_configuration_too():
+    config = tf.CLIPConfig()
+    config.vision_config.attention_dropout = 0.1
+    config.text_config.attention_dropout = 0.2
+    load.set_dropout(config, 0.0)
+    assert config.vision_config.attention_dropout == config.text_config.attention_dropout == 0.0

@@ -37,14 +37,16 @@ class Partial(Method):
         return train_only(model, self.chosen(model))
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
-        """Write the trained parameters, under their names in the model."""
+        """Write the trained parameters and the buffers, under their names in the model."""
         from safetensors.torch import save_file
 
-        learned = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters() if p.requires_grad}
+        from evenhand.training.checkpoints import trained_state
+
+        learned = {name: tensor.cpu().contiguous() for name, tensor in trained_state(model).items()}
         save_file(learned, folder / self.file, metadata={"format": "pt"})
 
     def load(self, model: PreTrainedModel, folder: Path) -> torch.nn.Module:
-        """Return the base with the trained parameters, in evaluation mode."""
+        """Return the base with what was saved, in evaluation mode."""
         from safetensors.torch import load_file
 
         loaded = model.load_state_dict(load_file(folder / self.file), strict=False)

@@ -13,6 +13,7 @@ from evenhand.methods.calibration import BlockPasses
 from evenhand.methods.compression import Compression
 from evenhand.methods.full import Full
 from evenhand.methods.layers import blocks, linear_layers, transposed, within
+from evenhand.seeds import generator
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +70,7 @@ class Magnitude(Pruned):
     """
 
     kind: ClassVar[str] = "magnitude"
-    summary: ClassVar[str] = "every weight but the smallest of each linear layer, which are 0 and stay it"
+    summary: ClassVar[str] = "every weight but the smallest of each linear layer, which remain 0"
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
         """Return the model itself, pruned, with all other weights trained if there are epochs; nothing is drawn.
@@ -91,12 +92,13 @@ class Wanda(Pruned):
 
     Source: Sun et al. (2023, arXiv:2306.11695).
 
-    The norms are over the tokens of the first training examples, which `pack` knows: it prunes. Layers are pruned one
-    after the other; the inputs of each come from the pruned layers before it.
+    The norms are over the tokens of training examples drawn at random, which `pack` knows: it prunes. (The first ones
+    may all be about one group, where a data set is sorted.) Layers are pruned one after the other; the inputs of each
+    come from the pruned layers before it.
 
     Attributes:
         sparsity: the share of each row (the weights of one output) that is 0, rounded down to a whole number of them.
-        examples: number of training examples, from the first, on which the norms are computed.
+        examples: number of training examples on which the norms are computed; all if there are fewer.
 
     Example:
         >>> import evenhand
@@ -105,9 +107,13 @@ class Wanda(Pruned):
     """
 
     kind: ClassVar[str] = "wanda"
-    summary: ClassVar[str] = "every weight but the least used of each row of linear layers, which are 0 and stay it"
+    summary: ClassVar[str] = "every weight but the least used of each row of linear layers, which remain 0"
 
     examples: PositiveInt = 128
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the hyperparameters, and that examples are drawn; models pruned by the first ones are other trials."""
+        return {**super().hyperparameters(), "calibration": "drawn"}
 
     def pack(
         self,
@@ -119,15 +125,25 @@ class Wanda(Pruned):
         train: TrainSpec,
         device: torch.device,
     ) -> Pack:
-        """Return one trial whose model is pruned by the input norms of its first examples. See `Method.pack`."""
+        """Return one trial whose model is pruned by the input norms of some of its examples. See `Method.pack`."""
         from evenhand.training.loop import reproducible
 
         module.to(device).eval()
-        rows = np.arange(min(self.examples, len(inputs)))
+        rows = self.drawn(len(inputs), seed)
         batches = [inputs.batch(rows[start : start + _BATCH], device) for start in range(0, len(rows), _BATCH)]
         with reproducible(device):
             self.prune(module, batches)  # pyright: ignore[reportArgumentType] - apply gave the classifier itself
         return super().pack(module, inputs, labels, seed=seed, train=train, device=device)
+
+    def drawn(self, count: int, seed: int) -> np.ndarray:
+        """Return the positions, among so many training examples, of those on which the norms are computed, ascending.
+
+        Example:
+            >>> import evenhand
+            >>> len(evenhand.Wanda(examples=64).drawn(1000, seed=0)), evenhand.Wanda(examples=64).drawn(3, seed=0)
+            (64, array([0, 1, 2]))
+        """
+        return np.sort(generator(seed, "calibration").choice(count, min(self.examples, count), replace=False))
 
     def prune(self, model: PreTrainedModel, batches: list[dict[str, torch.Tensor]]) -> None:
         """Prune a classifier in place, by the input norms of its layers on these batches."""

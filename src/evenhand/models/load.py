@@ -173,11 +173,17 @@ def _pad_token_id(base: BaseModel) -> int:
 def set_dropout(config: Any, share: float) -> None:
     """Set every dropout probability of a configuration: `hidden_dropout_prob`, `attn_pdrop`, `drop_path_rate`, ...
 
-    A value of null remains null, because it stands for the hidden dropout.
+    Those of its parts, such as the `vision_config` of a CLIP, are set, too. A value of null remains null, because it
+    stands for the hidden dropout.
     """
+    from transformers import PreTrainedConfig
+
     for name, value in config.to_dict().items():
         if "drop" in name and isinstance(value, int | float) and not isinstance(value, bool):
             setattr(config, name, share)
+    for part in vars(config).values():
+        if isinstance(part, PreTrainedConfig):
+            set_dropout(part, share)
 
 
 def read_weights(base: BaseModel, auto: Any, config: Any) -> tuple[PreTrainedModel, dict[str, Any]]:

@@ -75,7 +75,8 @@ class NearestCheckpoint:
         self._losses = []
         value = self._value(pack, train_loss, validation)
         if self.best is None or self._gap(value) < self._gap(self.best.value):
-            self.best = Checkpoint(replica.steps_taken, value, train_loss, _trained_state(pack.module))
+            tensors = {name: tensor.clone() for name, tensor in trained_state(pack.module).items()}
+            self.best = Checkpoint(replica.steps_taken, value, train_loss, tensors)
 
     def restore(self, pack: Pack) -> Checkpoint:
         """Restore the pack's weights from the nearest checkpoint, and return that checkpoint."""
@@ -102,8 +103,8 @@ class NearestCheckpoint:
         return loss if self.target.by == "validation_loss" else accuracy
 
 
-def _trained_state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Copy the trained parameters and the buffers, which batch normalization may have changed."""
+def trained_state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The trained parameters and the buffers, which batch normalization may have changed, by name; not copied."""
     buffers = {name for name, _ in module.named_buffers()}
     state = module.state_dict(keep_vars=True)
-    return {name: tensor.detach().clone() for name, tensor in state.items() if tensor.requires_grad or name in buffers}
+    return {name: tensor.detach() for name, tensor in state.items() if tensor.requires_grad or name in buffers}

@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 
 from evenhand.errors import InputError, first_line
 from evenhand.seeds import derive, generator
-from evenhand.training.batches import WrappedInputs
+from evenhand.training.batches import Inputs, WrappedInputs
 from evenhand.training.dropout import SeededDropout
 from evenhand.training.language import LanguagePack, PromptedTexts
 from evenhand.training.pack import Batch, MicroBatch, Replica, Single, train_mode
@@ -110,9 +110,25 @@ class PositionedTexts(WrappedInputs):
 
     def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
         """Return the arguments of the model's forward, with `position_ids` that count from 0."""
-        batch = self.inputs.batch(rows, device, length)
-        count, longest = batch["input_ids"].shape
-        return batch | {"position_ids": torch.arange(longest, device=device).expand(count, longest)}
+        return _with_positions(self.inputs.batch(rows, device, length))
+
+
+class PositionedPromptedTexts(PromptedTexts):
+    """Prompted texts with explicit position ids; see `PositionedTexts`."""
+
+    def batch(self, rows: np.ndarray, device: torch.device, length: int = 0) -> dict[str, torch.Tensor]:
+        """Return the arguments of the model's forward, with `position_ids` that count from 0."""
+        return _with_positions(super().batch(rows, device, length))
+
+
+def _with_positions(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    count, longest = batch["input_ids"].shape
+    return batch | {"position_ids": torch.arange(longest, device=batch["input_ids"].device).expand(count, longest)}
+
+
+def _positioned(inputs: Inputs) -> Inputs:
+    """Return texts with explicit position ids."""
+    return PositionedPromptedTexts(**vars(inputs)) if isinstance(inputs, PromptedTexts) else PositionedTexts(inputs)
 
 
 @dataclass(eq=False)
@@ -233,7 +249,7 @@ def private_pack(plain: Single, mechanism: GaussianMechanism) -> PrivatePack:
     adamw = replica.adamw
     assert adamw is not None
     if str(classifier.config.model_type) in _ARANGE:
-        replica = replace(replica, inputs=PositionedTexts(replica.inputs))
+        replica = replace(replica, inputs=_positioned(replica.inputs))
     # Token ids need no gradient, so PyTorch warns that the hooks of an embedding see those of its outputs only.
     warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)
     try:
