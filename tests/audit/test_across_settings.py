@@ -197,7 +197,7 @@ def with_the_trials_of(
 
 def test_settings_with_the_same_trials_count_once():
     """Two models, each attacked twice: two settings, not four, so that nothing is known of how settings differ."""
-    tables, design = several(studies(2), "ab", margins={"default": 0.005})
+    tables, design = several(studies(2), "ab", margins={"default": 0.0057})
     distinct = pooled_rows(tables, design)
     doubled = pooled_rows(*with_the_trials_of(tables, design, {"a-loss": "a", "b-loss": "b"}))
     assert doubled.drop("note").equals(distinct.drop("note"))

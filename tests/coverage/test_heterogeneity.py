@@ -165,9 +165,9 @@ def test_a_pooled_family_without_harm_is_called_worse_at_most_alpha():
 def test_names_that_coincide_by_accident_cost_little():
     """Covariances of settings that share nothing are noise: half-widths grow by a few per cent."""
     rng = np.random.default_rng(0)
-    told = [Shared(3, 0.0).draw(rng)[0].half_width(0.05) for _ in range(400)]
+    told = [Shared(3, 0.0).draw(rng)[0].half_widths(0.05)[0] for _ in range(400)]
     rng = np.random.default_rng(0)
-    untold = [Shared(3, 0.0, known=False).draw(rng)[0].half_width(0.05) for _ in range(400)]
+    untold = [Shared(3, 0.0, known=False).draw(rng)[0].half_widths(0.05)[0] for _ in range(400)]
     assert 1.0 <= np.mean(told) / np.mean(untold) < 1.03
 
 
@@ -221,3 +221,38 @@ def test_through_the_audit_settings_on_one_test_set_are_called_worse_at_most_alp
         worse["group"] += "worse" in groups["verdict"]
     assert max(worse.values()) / n <= most(0.05, n, LEVEL), worse
     assert held / n >= least(0.90, n, LEVEL), held
+
+
+def rare_errors(rng: np.random.Generator, settings: int, n: int, rate: float) -> pl.DataFrame:
+    """The pooled verdicts of settings with examples of their own, in which the reference makes no error, the method
+    errs at a rate, and that rate is the margin."""
+    parts = []
+    for _ in range(settings):
+        label = np.arange(n) % 2
+        wrong = rng.random(n) < rate
+        frames = [small_records.predictions("full-0", range(n), label)]
+        frames.append(small_records.predictions("lora-0", range(n), np.where(wrong, 1 - label, label)))
+        groups = {"who": [[name] for name in rng.permutation(np.array(list("ab") * n)[:n])]}
+        uses = small_records.trials([("full", 0), ("lora", 0)])
+        parts.append((small_records.examples(list(label), groups), uses, pl.concat(frames)))
+    names = "abcdef"[:settings]
+    tables, design = small_records.several(parts, names, measures=("accuracy",), margins={"default": rate})
+    found = small_records.verdicts(*tables, design).filter(pl.col("setting").is_null(), comparison="change")
+    return found.filter(pl.col("class").is_null())
+
+
+def test_settings_without_an_error_exclude_no_more_than_all_their_examples_do():
+    """Of 124 examples without an event an exact bound excludes rates above 1 − .05^(1/124)."""
+    (row,) = rare_errors(np.random.default_rng(0), 2, 62, 0.0001).filter(pl.col("group").is_null()).to_dicts()
+    assert row["contrast"] == 0
+    assert 1 - 0.05 ** (1 / 124) < row["high"] < 1 - 0.05 ** (1 / 62)
+
+
+@pytest.mark.simulate
+@pytest.mark.parametrize(("settings", "n"), [(2, 62), (3, 52), (2, 142), (2, 250)])
+def test_a_harm_of_the_margin_that_rarely_shows_is_rarely_cleared(settings, n, repetitions):
+    count, cleared = repetitions(400), 0
+    for repetition in range(count):
+        rows = rare_errors(np.random.default_rng([12, repetition]), settings, n, 0.02)
+        cleared += rows.filter(pl.col("group").is_null())["verdict"].item() in ("equivalent", "not worse")
+    assert cleared / count <= most(0.05, count, LEVEL), cleared

@@ -133,7 +133,8 @@ def _once(same: Mapping[str, str]) -> list[str]:
 def _mean(judged: Sequence[SettingContrast], codes: Codes) -> MetaAnalysis | None:
     """The mean of contrasts that are judged; None where one has no spread, so that it cannot be pooled."""
     contrasts = [member.contrast for member in judged]
-    variances = np.array([contrast.interval.variance for contrast in contrasts if contrast.interval])
+    intervals = [contrast.interval for contrast in contrasts if contrast.interval]
+    variances = np.array([interval.variance for interval in intervals])
     if not (variances > 0).all():
         return None
     estimates = np.array([contrast.estimate for contrast in contrasts], dtype=float)
@@ -145,11 +146,12 @@ def _mean(judged: Sequence[SettingContrast], codes: Codes) -> MetaAnalysis | Non
     tested = np.bincount(np.concatenate(units))
     common = int((tested > 1).sum())
     if not common:
-        return pool(estimates, variances)
+        return pool(estimates, variances, intervals=intervals)
     totals = np.zeros((len(judged), len(tested)))
     for row, columns, (_, contributed) in zip(totals, units, totals_by_setting, strict=True):
         row[columns] = contributed
-    return pool(estimates, variances, shared=totals @ totals.T, shared_df=max(common - 1, 1))
+    samples = [min(place for place, theirs in enumerate(units) if np.isin(own, theirs).any()) for own in units]
+    return pool(estimates, variances, "equal", totals @ totals.T, max(common - 1, 1), intervals, samples)
 
 
 def _unseen(judged: Sequence[SettingContrast]) -> Unseen | None:

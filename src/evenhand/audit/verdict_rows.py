@@ -235,7 +235,7 @@ def pooled_row(
                 "verdict": decided(low, high, member, unseen, lowest),
                 "p": p,
                 "p_adjusted": min(size * p, 1.0),
-                "detectable": pooled.half_width(level) + pooled.half_width(1 - POWER),
+                "detectable": pooled.half_widths(level)[0] + pooled.half_widths(1 - POWER)[0],
             }
     return verdict_row(member, None, family, notes, values)
 

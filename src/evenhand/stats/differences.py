@@ -43,12 +43,17 @@ class FewEvents:
     fewer than `FEW` events or non-events on a side, of one run, these stand alone; else each bound is the wider one of
     these and the two-way interval's.
 
+    Where units are on both sides, as a text and its version about another group are, the proportions are correlated.
+    A correlation above 0 leaves at least the variance `least`: a few units that are alike on both sides do not show
+    that all are.
+
     Attributes:
         whole: the two-way interval of the difference.
         first, second: the proportions with their two-way variances.
         coefficients: a and b, above 0.
         correlation: of the two, where units are on both sides; of independent ones 0.
         more: variance of the difference that is neither proportion's, as where the coefficients are estimates.
+        least: the variance that a correlation above 0 leaves at least, unless independent proportions have less.
     """
 
     whole: TwoWay
@@ -57,6 +62,7 @@ class FewEvents:
     coefficients: tuple[float, float] = (1.0, 1.0)
     correlation: float = 0.0
     more: float = 0.0
+    least: float = 0.0
 
     @property
     def estimate(self) -> float:
@@ -93,6 +99,9 @@ class FewEvents:
             for side in (self.first, self.second)
         )
         (middle,), (spread,), (few,) = smoothed_difference(first, second, self.coefficients, self.correlation)
+        if self.correlation > 0 and spread**2 < self.least:
+            _, (apart,), _ = smoothed_difference(first, second, self.coefficients, 0.0)
+            spread = min(float(apart), math.sqrt(self.least))
         return float(middle), math.hypot(float(spread), math.sqrt(self.more)), bool(few)
 
 
@@ -163,9 +172,15 @@ def smoothed_difference(
 
 def correlation_of(whole: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The correlation of two proportions from the variances of their difference and of both; 0 where it is negative."""
+    return np.maximum(signed_correlation_of(whole, first, second), 0.0)
+
+
+def signed_correlation_of(whole: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The correlation of two proportions from the variances of their difference and of both; 0 where one does not
+    vary."""
     product = np.sqrt(first * second)
     together = np.divide(first + second - whole, 2 * product, out=np.zeros_like(product), where=product > 0)
-    return np.clip(together, 0.0, 1.0)
+    return np.clip(together, -1.0, 1.0)
 
 
 @dataclass(frozen=True)

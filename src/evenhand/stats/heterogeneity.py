@@ -15,19 +15,24 @@ estimates and a known c̄ a bound is missed at most as often as its tail says: P
 share of c̄, which is convex in it, and at both ends it is the tail.
 
 Settings that agree by chance, as near-identical methods do, are no proof of precision: no interval is shorter than that
-of the settings' own variances with normal quantiles.
+of the settings' own variances with normal quantiles. Where a setting's bound is farther out than a normal one,
+as with few discordant examples, this counts as well: without a discordant example in any setting it is all that is
+known.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.stats.few_runs import LEAST
+from evenhand.stats.contrast import TwoWay
+from evenhand.stats.differences import Interval
+from evenhand.stats.few_runs import LEAST, FewRuns, Wider
 from evenhand.stats.student_t import t_quantile
 
 Weights = Literal["equal", "inverse-variance"]
@@ -53,6 +58,8 @@ class MetaAnalysis:
         shared: c̄, the variance of the mean that their spread does not show, at least 0.
         shared_df: its degrees of freedom.
         least: the variance of the mean where settings do not differ and their own variances are true.
+        own: the intervals of the settings; empty where their variances say all.
+        samples: of each setting a number, equal where settings have examples in common; empty where none have.
 
     Example:
         >>> from evenhand.stats import pool
@@ -72,6 +79,8 @@ class MetaAnalysis:
     shared: float = 0.0
     shared_df: float = math.inf
     least: float = 0.0
+    own: tuple[Interval, ...] = ()
+    samples: tuple[int, ...] = ()
 
     @property
     def df(self) -> int:
@@ -86,23 +95,39 @@ class MetaAnalysis:
     def standard_error(self) -> float:
         return math.sqrt(self.variance)
 
-    def half_width(self, tail: float, more: float = 0.0) -> float:
-        """Distance of each bound from the mean, missed with probability `tail` at most, for tails below .5.
+    def half_widths(self, tail: float, more: float = 0.0) -> tuple[float, float]:
+        """Distances of the lower and the upper bound from the mean, each missed with probability `tail` at most.
 
         Args:
-            tail: of one side.
+            tail: of one side, below .5.
             more: variance that is added to the spread.
         """
         own = t_quantile(tail, self.df) ** 2 * (self.spread + more)
         half = math.sqrt(own + t_quantile(tail, self.shared_df) ** 2 * self.shared)
-        return max(half, -t_quantile(tail, math.inf) * math.sqrt(self.least + more))
+        square = t_quantile(tail, math.inf) ** 2
+        farther = [_beyond_normal(interval, tail, square) for interval in self.own]
+        below, above = (self._of_mean(each) for each in zip(*farther, strict=True)) if farther else (0.0, 0.0)
+        least = square * (self.least + more)
+        return max(half, math.sqrt(least + below)), max(half, math.sqrt(least + above))
+
+    def _of_mean(self, farther: Sequence[float]) -> float:
+        """What the settings' bounds have beyond normal ones, in squared distances, for their mean.
+
+        It is skew, which the mean of m independent settings has √m times less of: the sum of squares is multiplied by
+        1/√m once more. Settings with common examples may have missed the same ones: their distances are added.
+        """
+        samples = self.samples or tuple(range(self.settings))
+        by_sample = dict.fromkeys(samples, 0.0)
+        for sample, square in zip(samples, farther, strict=True):
+            by_sample[sample] += math.sqrt(square) / self.settings
+        return sum(distance**2 for distance in by_sample.values()) / math.sqrt(len(by_sample))
 
     def bounds(self, tail: float) -> tuple[float, float]:
         """Lower and upper bound of the mean, each missed with probability `tail`; nan below two settings."""
         if self.settings < 2:
             return math.nan, math.nan
-        half = self.half_width(tail)
-        return self.estimate - half, self.estimate + half
+        below, above = self.half_widths(tail)
+        return self.estimate - below, self.estimate + above
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The two-sided interval of the mean."""
@@ -116,8 +141,8 @@ class MetaAnalysis:
         """
         if self.settings < 3:
             return math.nan, math.nan
-        half = self.half_width((1 - level) / 2, more=self.tau_squared_high)
-        return self.estimate - half, self.estimate + half
+        below, above = self.half_widths((1 - level) / 2, more=self.tau_squared_high)
+        return self.estimate - below, self.estimate + above
 
     def p_greater(self, null: float = 0.0) -> float:
         """One-sided p-value against "the mean is not greater than `null`": the tail at which a bound reaches it.
@@ -128,13 +153,18 @@ class MetaAnalysis:
             return math.nan
         from scipy.optimize import brentq
 
-        distance = abs(self.estimate - null)
-        if distance == 0:
+        distance, side = abs(self.estimate - null), 0 if self.estimate > null else 1
+        most = 0.5 if not self.own else 0.4999  # at which bounds of settings are not defined
+
+        def off(log: float) -> float:
+            return self.half_widths(math.exp(log))[side] - distance
+
+        if distance == 0 or off(math.log(most)) >= 0:
             tail = 0.5
-        elif self.half_width(LEAST) <= distance:
+        elif off(math.log(LEAST)) <= 0:
             tail = LEAST
         else:
-            log = brentq(lambda log: self.half_width(math.exp(log)) - distance, math.log(LEAST), math.log(0.5))
+            log = brentq(off, math.log(LEAST), math.log(most))
             tail = math.exp(float(log))  # pyright: ignore[reportArgumentType]
         return tail if self.estimate > null else 1 - tail
 
@@ -145,6 +175,8 @@ def pool(
     weights: Weights = "equal",
     shared: np.ndarray | None = None,
     shared_df: float = math.inf,
+    intervals: Sequence[Interval] = (),
+    samples: Sequence[int] = (),
 ) -> MetaAnalysis:
     """Pool the contrasts of settings with random effects.
 
@@ -156,6 +188,8 @@ def pool(
         shared: float [k, k], the covariance of each two estimates through what they share, such as test examples;
             the diagonal is not read. None: the settings are independent.
         shared_df: degrees of freedom of those covariances: the shared units, less one.
+        intervals: of the settings, for equal weights: bounds that lie farther out than normal ones count.
+        samples: see `MetaAnalysis`.
 
     Raises:
         InputError: a variance that is not above 0, or inverse-variance weights of settings that share something.
@@ -208,7 +242,28 @@ def pool(
         common,
         shared_df,
         (float(v.mean()) + (k - 1) * common) / k if weights == "equal" else 0.0,
+        tuple(intervals) if weights == "equal" else (),
+        tuple(samples),
     )
+
+
+def _beyond_normal(interval: Interval, tail: float, square: float) -> tuple[float, float]:
+    """The squared distances of a setting's bounds, less the normal ones: at least 0, and 0 for a two-way interval.
+
+    The t quantiles of few runs are not among them: the spread of the settings has its own.
+
+    Args:
+        interval: of the setting.
+        tail: of each bound.
+        square: the squared normal quantile.
+    """
+    normal = square * interval.variance
+    if isinstance(interval, Wider):
+        interval = interval.units
+    if isinstance(interval, TwoWay | FewRuns):
+        return 0.0, 0.0
+    low, high = interval.bounds(tail)
+    return max((interval.estimate - low) ** 2 - normal, 0.0), max((high - interval.estimate) ** 2 - normal, 0.0)
 
 
 def _contrasts(y: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

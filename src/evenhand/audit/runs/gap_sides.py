@@ -36,7 +36,9 @@ class Sides:
     def interval(self, index: int, rates: int = 1) -> FewEvents | Wider:
         """The interval of the mean over runs of one difference; its sides are sums of so many rates."""
         whole, inside, apart = (each.at(index) for each in (self.two.whole, self.two.inside, self.apart))
-        return gap_interval(whole, inside, apart, rates, float(self.part[index, -1]), bool(self.overlaps[index]))
+        variances = (np.array(each.variance) for each in (whole, inside, apart))
+        correlation = float(correlation_of(*variances)) if self.overlaps[index] else 0.0
+        return gap_interval(whole, inside, apart, rates, float(self.part[index, -1]), correlation)
 
     @property
     def overlaps(self) -> np.ndarray:
@@ -80,8 +82,9 @@ def gap_interval(
     second: TwoWay,
     rates: float = 1,
     part: float = 1.0,
-    overlaps: bool = False,
+    correlation: float = 0.0,
     more: float = 0.0,
+    least: float = 0.0,
 ) -> FewEvents | Wider:
     """The interval of a gap of proportions.
 
@@ -90,16 +93,13 @@ def gap_interval(
         first, second: its sides.
         rates: how many rates each side is the sum of: 2 for the sum of two gaps.
         part: the gap is so many times the difference of the sides; see `Sides`.
-        overlaps: whether the sides have examples in common.
-        more: see `FewEvents`.
+        correlation: of the sides, where they have examples or units in common.
+        more, least: see `FewEvents`.
     """
     ours, theirs = (
         replace(side, estimate=side.estimate / rates, variance=side.variance / rates**2) for side in (first, second)
     )
-    correlation = 0.0
-    if overlaps:
-        correlation = float(correlation_of(*(np.array(each.variance) for each in (whole, first, second))))
-    few = FewEvents(whole, ours, theirs, (rates * part, rates * part), correlation, more)
+    few = FewEvents(whole, ours, theirs, (rates * part, rates * part), correlation, more, least)
     return few if whole.runs < 2 else Wider(FewRuns(whole), few)
 
 

@@ -14,7 +14,7 @@ from evenhand.audit.measures.steps import LabelScores, Steps
 from evenhand.audit.runs.allowance import Allowance, Difference, Sample
 from evenhand.audit.runs.gap_sides import gap_interval
 from evenhand.stats.contrast import TwoWay, by_unit, cells_of, compact, from_cells, two_sides
-from evenhand.stats.differences import FewEvents, Interval
+from evenhand.stats.differences import FewEvents, Interval, signed_correlation_of
 from evenhand.stats.few_runs import FewRuns, Wider
 from evenhand.stats.ratios import TwoProportions
 from evenhand.stats.unequal_clusters import UnitFactors
@@ -36,6 +36,8 @@ class Sided:
         scale: the error of the difference is so many times that of the group minus `apart`.
         composition: the variance that the difference has since the group's share in everybody is an estimate.
         together: whether units are on both sides; overlaps: whether examples are in the group and in `apart`.
+        correlation: of the group and `apart`, through units on both sides; 0 where there are none.
+        step: what one unit that is on both sides moves a side by, on average; 0 where there are none.
         samples: the group, those whom it is compared with, and `apart`, with what intervals allow for.
         allowance: what the measure's intervals allow for; None for proportions, and where it is nothing.
     """
@@ -51,6 +53,8 @@ class Sided:
     composition: float = 0.0
     together: bool = False
     overlaps: bool = False
+    correlation: float = 0.0
+    step: float = 0.0
     samples: tuple[Sample, ...] = ()
     allowance: Allowance | None = None
 
@@ -91,7 +95,12 @@ class Sided:
         )
         codes, _ = compact(np.concatenate(units))
         totals = cells[0].sum(axis=0) - cells[1].sum(axis=0)
-        together = bool((present[0] & present[1]).any())
+        crossing = present[0] & present[1]
+        together = bool(crossing.any())
+        variances = (np.array(each.variance) for each in (whole, ours, theirs))
+        correlation = float(signed_correlation_of(*variances)) if together else 0.0
+        # The mean share of a unit, weighted by itself: of units that count alike one in so many.
+        step = max(float((shares[side].mean(axis=0)[crossing] ** 2).sum()) for side in both) if together else 0.0
         samples = tuple(
             Sample(
                 mean, own.sum(axis=0), units[side], [(value, weights, step) for value, weights, _, step in parts[side]]
@@ -99,7 +108,19 @@ class Sided:
             for mean, own, side in zip((ours, theirs), cells, both, strict=True)
         )
         samples = (*samples, samples[1])
-        return cls(whole, ours, theirs, codes, totals, theirs, together=together, samples=samples, allowance=allowance)
+        return cls(
+            whole,
+            ours,
+            theirs,
+            codes,
+            totals,
+            theirs,
+            together=together,
+            correlation=correlation,
+            step=step,
+            samples=samples,
+            allowance=allowance,
+        )
 
     def beside(self, rest: Sided, share: float, measure: Measure) -> Sided:
         """The difference from everybody, whose interval has the form of that from the rest.
@@ -121,6 +142,8 @@ class Sided:
             part=part,
             scale=math.sqrt(whole / other) if other > 0 else part,
             composition=0.0 if given else max(whole - part**2 * other, 0.0),
+            correlation=rest.correlation,
+            step=rest.step,
             samples=(*self.samples[:2], rest.samples[1]),
         )
 
@@ -154,7 +177,11 @@ class Sided:
 
     def few_events_of(self, rates: int = 1) -> FewEvents | Wider:
         """The interval of a difference of proportions."""
-        return gap_interval(self.whole, self.first, self.apart, rates, self.part, self.overlaps, self.composition)
+        # Sides that agree in all units show little of units that do not: one more that differs, at two standard errors.
+        least = 0.0 if self.overlaps else self.whole.variance + (2 * rates * self.part * self.step) ** 2
+        return gap_interval(
+            self.whole, self.first, self.apart, rates, self.part, self.correlation, self.composition, least
+        )
 
     @property
     def proportions(self) -> TwoProportions:
