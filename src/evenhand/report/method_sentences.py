@@ -40,12 +40,12 @@ def sentence(pair: Pair, design: Design, several_settings: bool) -> str:
         several_settings: whether settings are named.
     """
     level = round(100 * (1 - 2 * design.alpha))
-    if not pair.harmed:
-        said = [*_harmless(pair, design), *_differing(pair)]
-    else:
-        asked = pair.worse[0]["measure"] in pair.lead["measure"]
-        first, named = _harm(pair, level) if asked else (" ".join(_harmless(pair, design)), [])
-        said = [*filter(None, [first]), *_beside(pair, named), *_differing(pair)]
+    asked = pair.harmed and pair.worse[0]["measure"] in pair.lead["measure"]
+    said = [] if asked else _harmless(pair, design)
+    if pair.harmed:
+        first, named = _harm(pair, level) if not said else (said[0], [])
+        said = [first, *_beside(pair, named)]
+    said += _differing(pair, first=not said)
     text, lead = " ".join(said), _lead(pair, several_settings)
     return lead + (text[:1].lower() + text[1:] if text.startswith("No ") and lead.endswith("settings ") else text)
 
@@ -185,7 +185,7 @@ def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
     if not named:
         return sentences
     first = first_measure(pair.lead)
-    if first not in [each["measure"] for each in pair.worse]:
+    if row["measure"] in pair.lead["measure"] and first not in [each["measure"] for each in pair.worse]:
         ending, grouped = _excluded(pair, first)
         fares = "be worse off" if pair.reference else f"fare worse than {others_of(pair.lead)}"
         nobody = f"No group is shown to {fares}" if grouped else "Nothing worse is shown"
@@ -215,18 +215,22 @@ def _beside(pair: Pair, named: Sequence[str]) -> list[str]:
     return [f"{other} is shown to {fares}; {could}."]
 
 
-def _differing(pair: Pair) -> list[str]:
-    """The sentence on what differs without being worse, since no direction was declared to be; empty without such."""
+def _differing(pair: Pair, *, first: bool) -> list[str]:
+    """The sentence on what differs without being worse, since no direction was declared to be; empty without such.
+
+    Where it is the first sentence on a pair, it names the method.
+    """
     rows = list(pair.judged.filter(verdict="different").iter_rows(named=True))
     if not rows:
         return []
-    first = max(rows, key=lambda row: (row["group"] is not None, abs(row["contrast"])))
-    way = "higher" if first["contrast"] > 0 else "lower"
-    others = len({subject(row) for row in rows} - {subject(first)})
+    most = max(rows, key=lambda row: (row["group"] is not None, abs(row["contrast"])))
+    way = "higher" if most["contrast"] > 0 else "lower"
+    others = len({subject(row) for row in rows} - {subject(most)})
     more = f", and {others} more" if others else ""
-    by = size({**first, "contrast": abs(first["contrast"])})
-    under = f" under {first['method']}" if pair.of else ""
-    what = f"{title(first['measure'])}, {way} {_about(first)}{under} by {by}"
+    by = size({**most, "contrast": abs(most["contrast"])})
+    under = f" under {most['method']}" if pair.of or (first and not pair.alone) else ""
+    under += f" than under {most['reference']}" if under and most["comparison"] == "change" else ""
+    what = f"{title(most['measure'])}, {way} {_about(most)}{under} by {by}"
     return [f"Different, with neither direction declared worse: {what}{more}."]
 
 

@@ -6,10 +6,15 @@ Integers and `x.0` become the same text: 1, 1.0 and "1" are equal, but "01" is d
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 
 import polars as pl
 
 from evenhand.decimals import as_meant
+
+FOR_MISSING = frozenset(("#n/a", "n/a", "na", "nan", "nat", "null", "<na>", "\\n"))
+"""Words that tables hold for a missing value, in small letters; `none` is a group too often."""
+_NO_NAME = FOR_MISSING | {"", "?"}
 
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)(?:\.0+)?$"
 _PLAIN = r"^[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
@@ -129,6 +134,25 @@ def without_nan(values: pl.Series) -> pl.Series:
         return values
     filled = pl.select(pl.when(~nan).then(values).alias(values.name)).to_series()
     return filled if is_quantity(filled) else values
+
+
+def says_missing(values: pl.Series, more: Collection[str] = ()) -> pl.Series:
+    """A mask of the texts that are words for a missing value, such as NA, ? or blanks, bool [n].
+
+    Args:
+        values: a column.
+        more: further words, in small letters.
+
+    Example:
+        >>> import polars as pl
+        >>> from evenhand.tables.values import says_missing
+        >>> says_missing(pl.Series(["1", "NA", " ", "none"])).to_list()
+        [False, True, True, False]
+    """
+    if values.dtype not in (pl.String, pl.Categorical, pl.Enum):
+        return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
+    words = values.cast(pl.String).str.strip_chars().str.to_lowercase()
+    return words.is_in([*_NO_NAME, *more]).fill_null(False)
 
 
 def spelled_alike(words: pl.Series) -> list[list[tuple[str, int]]]:

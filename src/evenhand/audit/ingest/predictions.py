@@ -105,12 +105,34 @@ def _labels(columns: Columns, name: str) -> tuple[pl.Series, bool]:
         )
     words = columns.as_words(values, "label")
     present = words.unique().to_list()
+    _refuse_doubtful(columns, name, words, present)
     truthful = {word.lower() for word in present} <= {*TRUTH, *TRUTH.values()}
     if len({_truth(word) if truthful else word for word in present}) == 1:
         raise InputError(
             f'{columns.subject(name, "label")} is "{values[0]}" in every row; two or more classes are needed'
         )
     return words, truthful
+
+
+def _refuse_doubtful(columns: Columns, name: str, words: pl.Series, present: Sequence[str]) -> None:
+    """Refuse labels of which two are the same number, such as 1 and 01, and None beside numbers or truth values."""
+    numbers = pl.Series(present).str.strip_chars().str.strip_prefix("+").cast(pl.Float64, strict=False)
+    by_number: dict[float, str] = {}
+    for word, number in zip(present, numbers, strict=True):
+        if number is not None and by_number.setdefault(number, word) != word:
+            one, other = sorted((by_number[number], word), key=lambda each: (len(each), each))
+            raise InputError(
+                f'{columns.subject(name, "label")} has "{one}" and "{other}", which are the same number; write it in '
+                "one way, or give the classes names"
+            )
+    others = [word for word in present if word.lower() != "none"]
+    plain = all(word.lower() in TRUTH or word in by_number.values() for word in others)
+    if len(others) < len(present) and others and plain:
+        row = first_row(words.str.to_lowercase() == "none")
+        raise InputError(
+            f'{columns.subject(name, "label")} is "{words[row]}" in row {row}, beside {listed(sorted(others))}; if it '
+            "stands for a missing value, fill in these cells, or remove the rows, and else give it another name"
+        )
 
 
 def _refuse_fractions(columns: Columns, name: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 SETTING = "table"
 """The one setting of a table."""
@@ -12,7 +14,7 @@ SETTING = "table"
 
 @dataclass(frozen=True, kw_only=True)
 class TableRequest:
-    """The keywords of `evenhand.audit.ingest.table.audit`, which describes them."""
+    """The keywords of `evenhand.audit.ingest.table.audit`, which describes them, in types of Python's own."""
 
     label: str | None = None
     prediction: str | None = None
@@ -42,6 +44,30 @@ class TableRequest:
     scale: str | Mapping[str, str] | None = None
     subgroups: Mapping[str, Any] | None = None
     source: str = "table"
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain(value))
+
+
+def plain(value: Any) -> Any:
+    """A keyword's value without the types of NumPy and pandas, and of enumerations of texts.
+
+    Example:
+        >>> import numpy as np
+        >>> from evenhand.audit.ingest.request import plain
+        >>> plain(np.array(["sex", "race"])), plain(np.float64(0.2)), plain({np.str_("default"): 0.02})
+        (['sex', 'race'], 0.2, {'default': 0.02})
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    return [plain(each) for each in value] if isinstance(value, Iterable) else value
 
 
 def several(names: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -13,10 +13,8 @@ from evenhand.audit.ingest.columns import Columns
 from evenhand.audit.ingest.membership_scores import Scored
 from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.errors import InputError
-from evenhand.tables.values import spelling_notes
+from evenhand.tables.values import FOR_MISSING, is_quantity, spelling_notes
 
-_FOR_MISSING = ("#n/a", "n/a", "na", "nan", "nat", "null", "<na>", "\\n")
-"""Words that tables hold for a missing value; `none` is a group too often."""
 _FAR_BELOW_CHANCE = 5.0
 """Standard errors below an area of a half at which scores are no accident."""
 _CLEARLY_BELOW = 0.45
@@ -62,6 +60,7 @@ def warnings_on(
         methods: of each row.
     """
     return [
+        *([] if predicted is None else _mixed_labels(predicted)),
         *([] if predicted is None else _labels_again(predicted, groups)),
         *([] if predicted is None else _opposites(predicted, methods)),
         *([] if membership is None else _scores_again(predicted, membership)),
@@ -80,7 +79,7 @@ def spellings(predicted: Outcomes | None, groups: Mapping[str, TableGroups], row
 
 def _spelled_out(attribute: str, words: pl.Series) -> list[str]:
     """A note on groups whose names are words for a missing value, such as NULL."""
-    found = sorted(word for word in words.drop_nulls().unique() if word.strip().lower() in _FOR_MISSING)
+    found = sorted(word for word in words.drop_nulls().unique() if word.strip().lower() in FOR_MISSING)
     if not found:
         return []
     named = ", ".join(f'"{word}"' for word in found)
@@ -106,6 +105,18 @@ def notes_on_patterns(groups: Mapping[str, TableGroups]) -> list[str]:
 
 def _each(groups: TableGroups) -> pl.Series:
     return groups.text if groups.lists is None else groups.lists.explode()
+
+
+def _mixed_labels(predicted: Outcomes) -> list[str]:
+    """A sentence on labels that are 1 and 0 but for a few words, of which each is a class."""
+    words = [name for name in predicted.classes if name not in ("-1", "0", "1")]
+    if not words or len(predicted.classes) - len(words) != 2 or is_quantity(pl.Series(words)):
+        return []
+    counts = dict(predicted.labels.value_counts().iter_rows())
+    named = ", ".join(f'"{word}" in {counts.get(word, 0):,}' for word in words)
+    others = " and ".join(name for name in predicted.classes if name not in words)
+    rows = f"of {len(predicted.label):,} rows"
+    return [f"The label is {named} {rows}, beside {others}: make sure that this is a class of its own."]
 
 
 def _labels_again(predicted: Outcomes, groups: Mapping[str, TableGroups]) -> list[str]:

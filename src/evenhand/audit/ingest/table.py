@@ -179,7 +179,9 @@ def audit(
 def _provenance(request: TableRequest) -> dict[str, str]:
     import yaml
 
-    keywords = {key: _plain(value) for key, value in vars(request).items() if value is not None and value is not False}
+    keywords = {
+        key: _written(value) for key, value in vars(request).items() if value is not None and value is not False
+    }
     text = yaml.safe_dump({"audit": keywords}, sort_keys=False, allow_unicode=True)
     return {"study": text, "date": date.today().isoformat(), "environment": environment()}
 
@@ -199,10 +201,10 @@ def environment() -> str:
     )
 
 
-def _plain(value: Any) -> Any:
+def _written(value: Any) -> Any:
     """A keyword's value in types that YAML has."""
     if isinstance(value, Mapping):
-        return {str(key): float(of) if isinstance(of, int | float) else _plain(of) for key, of in value.items()}
+        return {str(key): float(of) if isinstance(of, int | float) else _written(of) for key, of in value.items()}
     if isinstance(value, str | bool | int | float):
         return value
     return [str(entry) for entry in value] if isinstance(value, Sequence) else str(value)
