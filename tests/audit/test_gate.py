@@ -193,7 +193,7 @@ _ALL = ["worse", "better", "equivalent", "not worse"]
 
 
 def test_a_waiver_holds_until_its_day(harmed):
-    waiver = {"reason": "the new data come in May", "until": "2027-05-31"}
+    waiver = {"method": "candidate", "reason": "the new data come in May", "until": "2027-05-31"}
     policy = {"waivers": [waiver]}
     assert answer(harmed, policy, today=date(2027, 5, 31)).passed
     assert not answer(harmed, policy, today=date(2027, 6, 1)).passed
@@ -325,7 +325,7 @@ def test_measures_without_direction_raise_no_false_alarm_and_hide_differences_of
     frame = table(0.0)
     arguments = {"label": "y", "prediction": "guess", "groups": "group", "method": "model", "reference": "current"}
     results = evenhand.audit(frame, **arguments, example="id", measures=["selection_rate"])
-    found = results.gate()
+    found = results.gate(Policy(inconclusive="pass"))
     assert found.families == 0
     row = {"setting": "table", "measure": "selection_rate", "low": -0.5, "high": 0.1}
     assert found.possible(row) == 0.5 and found.possible({**row, "measure": "accuracy"}) == 0.1
@@ -341,7 +341,8 @@ def test_a_measure_without_direction_in_one_setting_keeps_its_verdicts_in_anothe
     both = undirected(one.verdicts["measure"], one.design.model_copy(update={"settings": settings}))
     assert both == {("other", "selection_rate")}
     answers = [
-        judge(one.verdicts, one.estimates, Policy(), strict=True, undirected=each) for each in (frozenset(), both)
+        judge(one.verdicts, one.estimates, Policy(inconclusive="pass"), strict=True, undirected=each)
+        for each in (frozenset(), both)
     ]
     assert answers[0].families == answers[1].families
 
@@ -356,7 +357,7 @@ def test_a_policy_may_name_subgroups_that_are_no_longer_worse(part):
     searched = evenhand.audit(frame, label="y", prediction="said", groups=["sex", "race"], subgroups={})
     about = {"attribute": "subgroup", "group": "race=B & sex=f"}
     ending = {"until": "2030-12-31", "reason": "known"} if part == "waivers" else {"pass": ["worse"]}
-    policy = Policy.parse({part: [{**about, **ending}]}, "policy.yaml")
+    policy = Policy.parse({"inconclusive": "pass", part: [{**about, **ending}]}, "policy.yaml")
     assert searched.gate(policy).passed
     unknown = Policy.parse({part: [{**about, **ending, "group": "race=C & sex=f"}]}, "policy.yaml")
     with pytest.raises(InputError, match="there is no group"):
@@ -384,7 +385,33 @@ def test_a_limit_that_means_nothing_is_refused(harmed, limit, sentence):
 
 
 def test_a_waiver_that_ended_is_named(harmed):
-    waiver = {"reason": "the new data come in May", "until": "2027-05-31"}
+    waiver = {"method": "candidate", "reason": "the new data come in May", "until": "2027-05-31"}
     ended = answer(harmed, {"waivers": [waiver]}, today=date(2027, 6, 1))
     assert "A waiver ended on 2027-05-31: the new data come in May." in gate_answer.lines(ended)
     assert not answer(harmed, {"waivers": [waiver]}, today=date(2027, 5, 1)).ended
+
+
+def test_results_in_which_nothing_is_decided_pass_only_where_a_policy_says_so():
+    label = [0, 1] * 20
+    guess = [1 - each if place % 4 == 0 else each for place, each in enumerate(label)]
+    frame = pl.DataFrame({"y": label, "guess": guess, "group": ["a"] * 20 + ["b"] * 20})
+    results = evenhand.audit(frame, label="y", prediction="guess", groups="group")
+    assert {*results.verdicts["verdict"].drop_nulls()} == {"inconclusive"}
+    for policy in (None, Policy.failing_on(["worse"])):
+        with pytest.raises(InputError, match=r"nothing is decided: each of the \d+ rows is inconclusive"):
+            results.gate(policy)
+    assert results.gate(Policy(inconclusive="pass")).passed
+    assert not results.gate(Policy(inconclusive="fail")).passed
+
+
+def test_a_waiver_of_everything_is_refused():
+    with pytest.raises(InputError, match=r"waivers\.0: a waiver of everything is no gate; say which rows"):
+        Policy.parse({"waivers": [{"reason": "x", "until": "2999-12-31"}]}, "policy.yaml")
+
+
+def test_a_rule_on_a_comparison_that_a_measure_lacks_says_which_there_are():
+    frame = table(0.4).filter(model="candidate")
+    results = evenhand.audit(frame, label="y", prediction="guess", groups="group")
+    policy = Policy.parse({"rules": [{"measure": "accuracy", "comparison": "change", "pass": ["better"]}]}, "p.yaml")
+    with pytest.raises(InputError, match=r"accuracy; comparison change; of accuracy there is comparison gap"):
+        results.gate(policy)

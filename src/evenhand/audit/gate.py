@@ -135,7 +135,8 @@ def judge(
         undirected: the settings and measures of which neither direction is worse: their families raise no false alarm.
 
     Raises:
-        InputError: nothing can be decided: the policy names what the results lack, or nothing was judged at all.
+        InputError: nothing can be decided: the policy names what the results lack, nothing was judged at all, or
+            everything is inconclusive and the policy does not say that this passes.
 
     Example:
         >>> import evenhand
@@ -167,6 +168,12 @@ def judge(
     held = [_of_verdict(row, policy, kept, alpha) for row in given.iter_rows(named=True)]
     held += [each for limit in policy.limits for each in _of_limit(limit, estimates, policy)]
     held += [_of_subgroup(row, policy, kept) for row in found]
+    undecided = not _decided(given, held, found) and not any(finding.fails for finding in held)
+    if undecided and "inconclusive" not in policy.model_fields_set:
+        raise InputError(
+            f"nothing is decided: each of the {len(held)} rows is inconclusive or could not be judged; more examples "
+            "or runs may decide, and a policy with `inconclusive: pass` lets them pass"
+        )
     day = today or date.today()
     waived = [_waived(finding, policy.waivers, day) for finding in held]
     ended = [
@@ -175,6 +182,12 @@ def judge(
         if waiver.until < day and any(each.fails and waiver.covers(_waivable(each)) for each in waived)
     ]
     return Answer(waived, len(families), alpha, strict, frozenset(undirected), ended)
+
+
+def _decided(verdicts: pl.DataFrame, held: Sequence[Finding], subgroups: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether some comparison has a verdict, some limit is met or missed, or a subgroup is found to fare worse."""
+    limits = [finding.outcome for finding in held if finding.limit is not None]
+    return bool(subgroups) or (verdicts["verdict"] != "inconclusive").any() or {"passed", "failed"} & {*limits} != set()
 
 
 def _worse_subgroups(findings: pl.DataFrame | None) -> list[Mapping[str, Any]]:

@@ -145,13 +145,22 @@ class Waiver(Where):
     until: date
     reason: str = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _names_rows(self) -> Waiver:
+        if not any(getattr(self, column) for column in Where.model_fields):
+            raise ValueError(
+                f"a waiver of everything is no gate; say which rows it is for: {', '.join(Where.model_fields)}"
+            )
+        return self
+
 
 class Policy(Spec):
     """What must hold of results for a gate to open.
 
     Attributes:
         passing: in YAML `pass`: the verdicts that pass where no rule says otherwise.
-        inconclusive: what to do with rows that are inconclusive where no rule says otherwise.
+        inconclusive: what to do with rows that are inconclusive where no rule says otherwise. They pass beside rows
+            that are decided; results in which nothing is decided pass only if `pass` is given here.
         gap_gains: what a gap change counts as that is `better`: a group seems to gain where another one lost.
         findings: what to do with subgroups that a search found to fare worse.
         rules: the first that covers a row decides about it.
@@ -193,11 +202,11 @@ class Policy(Spec):
         if not fail:
             raise InputError(f"name at least one verdict that fails the gate: {', '.join(VERDICTS)}")
         passing = [word for word in VERDICTS if word not in fail and word != "inconclusive"]
-        undecided = "fail" if "inconclusive" in fail else "pass"
+        undecided = {"inconclusive": "fail"} if "inconclusive" in fail else {}
         return cls(
             **{
                 "pass": passing,
-                "inconclusive": undecided,
+                **undecided,
                 "gap_gains": "inconclusive" if "better" in fail else "pass",
                 "findings": "fail" if "worse" in fail else "pass",
             }

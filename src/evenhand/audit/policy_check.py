@@ -42,11 +42,24 @@ def check_policy(
         table = estimates if isinstance(part, Limit) else verdicts.drop_nulls("verdict")
         rows = (*table.iter_rows(named=True), *(() if isinstance(part, Limit) else found))
         if not any(part.covers(row) for row in rows):
-            what = "estimates" if isinstance(part, Limit) else "verdicts"
-            named = "".join(f" --measure {name}" for name in part.measure)
-            raise InputError(
-                f"{place}: these results have no {what} on {part.about}; audit the table again with{named or ' it'}"
-            )
+            raise InputError(f"{place}: these results have no {_lacking(part, table)}")
+
+
+def _lacking(part: Where, table: pl.DataFrame) -> str:
+    """What a part of a policy is about and the results lack, in words, and what there is or how to get it."""
+    what = "estimates" if isinstance(part, Limit) else "verdicts"
+    absent = [name for name in part.measure if name not in table["measure"]]
+    if absent or not part.measure:
+        named = "".join(f" --measure {name}" for name in absent)
+        return f"{what} on {part.about}; audit the table again with{named or ' it'}"
+    own = [row for row in table.iter_rows(named=True) if row["measure"] in part.measure]
+    for column in Where.model_fields:
+        asked = getattr(part, column)
+        there = sorted({str(row[column]) for row in own if row[column] is not None})
+        if asked and not {*asked} & {*there}:
+            names = ", ".join(part.measure)
+            return f"{what} on {part.about}; of {names} there is {column} {', '.join(there) or 'none'}"
+    return f"{what} on {part.about}, although each of these names is there"
 
 
 def as_verdict(finding: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -23,7 +23,9 @@ def lines(answer: Answer) -> list[str]:
         for finding in answer.findings
         if finding.outcome == "waived"
     ]
-    return [*told, *summary(answer), "passed" if answer.passed else f"failed: {_many(len(answer.failed), 'row')}"]
+    waived = answer.counts.get("waived", 0)
+    passed = f"passed, with {_many(waived, 'row')} waived" if waived else "passed"
+    return [*told, *summary(answer), passed if answer.passed else f"failed: {_many(len(answer.failed), 'row')}"]
 
 
 def summary(answer: Answer) -> list[str]:
