@@ -21,6 +21,7 @@ from evenhand.training.recipe import TrainSpec
 
 TEXT = ("bert", "llama", "mistral")
 IMAGE = ("vit", "swinv2")
+ENCODERS = ("albert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta")
 CLASSES = ("no", "yes")
 GOOD, BAD = ("lovely", "bright", "kind", "warm"), ("cold", "harsh", "dull", "grim")
 FILLER = ("the", "a", "day", "walk", "table", "river", "tree", "was", "near", "over", "some", "with")
@@ -31,8 +32,8 @@ def base(model_type: str, dropout: float = 0.0) -> BaseModel:
     """A base model of hidden size 32 with two layers.
 
     Args:
-        model_type: one of TEXT or IMAGE; `gpt2`, whose linear layers are transposed; `resnet`, which has no linear
-            layers, but batch normalisation.
+        model_type: one of TEXT, IMAGE or ENCODERS; `gpt2`, whose linear layers are transposed; `resnet`, which has no
+            linear layers, but batch normalisation.
         dropout: what the configuration says.
     """
     import torch
@@ -50,6 +51,19 @@ def base(model_type: str, dropout: float = 0.0) -> BaseModel:
         ),
         "llama": (lambda: tf.LlamaConfig(**shared, **words, num_key_value_heads=1), tf.LlamaModel),
         "mistral": (lambda: tf.MistralConfig(**shared, **words, num_key_value_heads=1), tf.MistralModel),
+        "albert": (lambda: tf.AlbertConfig(**shared, **words, embedding_size=16), tf.AlbertModel),
+        "deberta-v2": (lambda: tf.DebertaV2Config(**shared, **words), tf.DebertaV2Model),
+        "distilbert": (
+            lambda: tf.DistilBertConfig(**spread, **words, dim=32, n_layers=2, n_heads=2, hidden_dim=64),
+            tf.DistilBertModel,
+        ),
+        "electra": (lambda: tf.ElectraConfig(**shared, **words, embedding_size=16), tf.ElectraModel),
+        "modernbert": (
+            lambda: tf.ModernBertConfig(**shared, **words, bos_token_id=1, eos_token_id=2, cls_token_id=3),
+            tf.ModernBertModel,
+        ),
+        "mpnet": (lambda: tf.MPNetConfig(**shared, **words), tf.MPNetModel),
+        "roberta": (lambda: tf.RobertaConfig(**shared, **words), tf.RobertaModel),
         "vit": (lambda: tf.ViTConfig(**shared, **image), tf.ViTModel),
         "swinv2": (
             lambda: tf.Swinv2Config(**image, **spread, embed_dim=16, depths=[1, 1], num_heads=[1, 2], window_size=2),

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from evenhand.data.dataset import Dataset
+from evenhand.errors import InputError
 from evenhand.methods import Prefix, Prompt, PTuning
 from evenhand.models.load import load_tokenizer
 from evenhand.tasks.classification import train
-from small_models import CLASSES, base, classifier, encoded, examples_for, work
+from small_models import CLASSES, ENCODERS, base, classifier, encoded, examples_for, work
 
 CPU = torch.device("cpu")
 READ_TEXTS = ("bert", "llama", "mistral", "gpt2")
@@ -111,3 +112,46 @@ def test_a_text_as_long_as_the_model_leaves_room_for_the_tokens(kind, name, tmp_
     long = Dataset("long", "text", [" ".join(["day"] * 200)], np.array([0]), CLASSES, np.array(["l"], dtype=object))
     _, rows = train(trial, tmp_path, {"test": long}, keep="none")
     assert np.isfinite(rows["logits"].to_numpy()).all()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("method", [Prompt(tokens=4), Prompt(tokens=4, init="normal"), PTuning(tokens=4)])
+def test_virtual_embeddings_are_as_wide_as_an_encoders_embeddings(method, name, tmp_path):
+    model = method.apply(classifier(name), 0).eval()
+    width = classifier(name).get_input_embeddings().embedding_dim
+    assert model.get_prompt(1).shape == (1, 4, width) and width == (16 if name in ("albert", "electra") else 32)
+    inputs = encoded(examples_for(name, 4), name).batch(np.arange(4), CPU)
+    method.save(model, tmp_path)
+    again = method.load(classifier(name), tmp_path)
+    with torch.inference_mode():
+        assert torch.equal(model(**inputs).logits, again(**inputs).logits)
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name not in ("electra", "roberta")])
+def test_a_prefix_is_refused_by_an_encoder_that_takes_no_keys_and_values(name):
+    with pytest.raises(InputError, match=r"prefix: \w+ takes no past_key_values, which virtual tokens need; use kind"):
+        Prefix(tokens=4).check(classifier(name))
+
+
+@pytest.mark.parametrize("name", ["electra", "roberta"])
+def test_an_encoder_that_takes_keys_and_values_reads_a_prefix(name):
+    model = Prefix(tokens=4).apply(classifier(name), 0).eval()
+    inputs = encoded(examples_for(name, 4), name).batch(np.arange(4), CPU)
+    with torch.inference_mode():
+        before = model(**inputs).logits
+        model.prompt_encoder["default"].embedding.weight.mul_(10)
+        assert not torch.allclose(before, model(**inputs).logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", [Prefix(tokens=4), Prompt(tokens=4), PTuning(tokens=4)], ids=lambda each: each.kind)
+def test_encoders_that_fail_on_virtual_tokens_from_peft_are_refused(method):
+    import transformers as tf
+
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 60}
+    roformer = tf.RoFormerForSequenceClassification(tf.RoFormerConfig(**shape))
+    longformer = tf.LongformerForSequenceClassification(tf.LongformerConfig(**shape, attention_window=4))
+    refused, fine = (roformer, None) if method.kind == "prefix" else (longformer, roformer)
+    with pytest.raises(InputError, match=f"{method.kind}: \\w+ cannot read PEFT's virtual tokens; use kind: lora"):
+        method.check(refused)
+    if fine is not None:
+        method.check(fine)

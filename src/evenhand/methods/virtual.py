@@ -33,7 +33,11 @@ class VirtualTokens(PeftAdapter):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("inputs_embeds", "logits_to_keep")
-    """Arguments that the forward pass of a language model must have."""
+    """Arguments that the forward pass must have: of a language model, or of a classifier or its base, which need no
+    `logits_to_keep`."""
+
+    unreadable: ClassVar[tuple[str, ...]] = ()
+    """Types of models that have these arguments and fail on what PEFT passes."""
 
     mergeable: ClassVar[bool] = False
 
@@ -57,8 +61,14 @@ class VirtualTokens(PeftAdapter):
                 f"{self.kind}: {self.tokens} tokens leave no room for a text in the {positions} positions of "
                 f"{type(model).__name__}"
             )
-        known = inspect.signature(model.forward).parameters
-        if model.can_generate() and (missing := [name for name in self.reads if name not in known]):
+        known, needed = set(inspect.signature(model.forward).parameters), set(self.reads)
+        if not model.can_generate():
+            # Where a classifier takes no keys and values, PEFT calls its base.
+            known |= set(inspect.signature(model.base_model.forward).parameters)
+            needed.discard("logits_to_keep")
+        if model.config.model_type in self.unreadable:
+            raise InputError(f"{self.kind}: {type(model).__name__} cannot read PEFT's virtual tokens; use kind: lora")
+        if missing := sorted(needed - known):
             raise InputError(
                 f"{self.kind}: {type(model).__name__} takes no {missing[0]}, which virtual tokens need; use kind: lora"
             )
@@ -112,6 +122,7 @@ class Prefix(VirtualTokens):
     kind: ClassVar[str] = "prefix"
     summary: ClassVar[str] = "keys and values of virtual tokens in every layer, and the classification head"
     reads: ClassVar[tuple[str, ...]] = ("past_key_values", "logits_to_keep")
+    unreadable: ClassVar[tuple[str, ...]] = ("big_bird", "roformer")
 
     def check(self, model: PreTrainedModel) -> None:
         """Raise InputError as `VirtualTokens` does, or if the tokens fill the window of a language model."""
@@ -136,7 +147,7 @@ class Prefix(VirtualTokens):
         """Return PEFT's configuration."""
         from peft import PrefixTuningConfig
 
-        return PrefixTuningConfig(num_virtual_tokens=self.tokens)
+        return PrefixTuningConfig(num_virtual_tokens=self.tokens, **_shape(model))
 
 
 class VirtualEmbeddings(VirtualTokens):
@@ -146,6 +157,8 @@ class VirtualEmbeddings(VirtualTokens):
     of the text. Transformers cannot distinguish that token from padding if the input is embeddings, so this class
     selects it. Plain PEFT can load saved tokens and gives the same logits for texts without padding.
     """
+
+    unreadable: ClassVar[tuple[str, ...]] = ("canine", "longformer")
 
     def apply(self, model: PreTrainedModel, seed: int) -> torch.nn.Module:
         """Return a PeftModel over the model. Raises InputError: see `check`."""
@@ -178,7 +191,7 @@ class Prompt(VirtualEmbeddings):
         from peft import PromptTuningConfig, PromptTuningInit
 
         init = PromptTuningInit.SAMPLE_VOCAB if self.init == "vocabulary" else PromptTuningInit.RANDOM
-        return PromptTuningConfig(num_virtual_tokens=self.tokens, prompt_tuning_init=init)
+        return PromptTuningConfig(num_virtual_tokens=self.tokens, prompt_tuning_init=init, **_embedding_shape(model))
 
 
 class PTuning(VirtualEmbeddings):
@@ -212,7 +225,33 @@ class PTuning(VirtualEmbeddings):
             num_virtual_tokens=self.tokens,
             encoder_reparameterization_type=PromptEncoderReparameterizationType(self.encoder.upper()),
             encoder_hidden_size=self.hidden,  # pyright: ignore[reportArgumentType] - PEFT fills in the default
+            **_embedding_shape(model),
         )
+
+
+def _shape(model: PreTrainedModel) -> dict[str, Any]:
+    """Return a model's shape under PEFT's names.
+
+    PEFT itself looks for it under some of the names that architectures use, and DistilBERT's are not among them. What
+    the configuration lacks is None, and PEFT looks for it.
+    """
+    config = model.config.get_text_config()
+    return {
+        "token_dim": getattr(config, "hidden_size", None),
+        "num_layers": getattr(config, "num_hidden_layers", None),
+        "num_attention_heads": getattr(config, "num_attention_heads", None),
+    }
+
+
+def _embedding_shape(model: PreTrainedModel) -> dict[str, Any]:
+    """Return the shape of a model whose virtual tokens are embeddings.
+
+    The embeddings of an ELECTRA or ALBERT may be narrower than its hidden states. The number of attention heads, which
+    an FNet does not have, is not used.
+    """
+    embeddings: Any = model.get_input_embeddings()
+    heads = getattr(model.config.get_text_config(), "num_attention_heads", 1)
+    return {**_shape(model), "token_dim": embeddings.weight.shape[1], "num_attention_heads": heads}
 
 
 def _read_at_last_token(adapted: Any) -> torch.nn.Module:
