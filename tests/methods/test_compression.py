@@ -141,7 +141,7 @@ def norms_of(model, names: list[str], batch) -> dict[str, torch.Tensor]:
     return {name: total.sqrt() for name, total in squares.items()}
 
 
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("name", [*BASES, "roberta", "electra", "deberta-v2"])
 @pytest.mark.parametrize("kind", ["lora", "dora", "ia3", "vera"])
 def test_a_merged_adapter_answers_as_before_and_is_an_ordinary_model(kind, name):
     method, inputs = parse_method("m", {"kind": kind}), encoded(examples_for(name, 12), name)

@@ -50,6 +50,15 @@ class Compression(Method):
 def merged(model: torch.nn.Module) -> PreTrainedModel:
     """Return a trained model as an ordinary one of transformers: PEFT's adapter, if it has one, is merged into it."""
     from peft import PeftModel
+    from peft.utils import ModulesToSaveWrapper
 
-    plain: Any = model.merge_and_unload() if isinstance(model, PeftModel) else model
-    return plain
+    if not isinstance(model, PeftModel):
+        plain: Any = model
+        return plain
+    adapted: Any = model.get_base_model()
+    for name, module in list(adapted.named_modules()):
+        # PEFT's own replacement reads the weight of the head, which may be a module of several layers.
+        if isinstance(module, ModulesToSaveWrapper):
+            adapted.set_submodule(name, module.modules_to_save[module.active_adapters[0]])
+    merge: Any = model.merge_and_unload
+    return merge()
