@@ -110,7 +110,7 @@ def test_wanda_prunes_what_a_loop_written_out_prunes_and_trains_nothing(name):
     inputs, method = encoded(dataset, name), Wanda(sparsity=0.5, examples=10, epochs=0)
     model = method.apply(classifier(name), 0)
     model = method.pack(model, inputs, dataset.labels, seed=0, train=recipe(), device=CPU).module
-    reference, batch = classifier(name).eval(), inputs.batch(np.arange(10), CPU)
+    reference, batch = classifier(name).eval(), inputs.batch(method.drawn(24, 0), CPU)
     for block in blocks(reference):
         for key, norms in norms_of(reference, within(linear_layers(reference), [block]), batch).items():
             rows = weight_of(reference.get_submodule(key))
@@ -187,7 +187,8 @@ def test_settings_that_make_no_sense_are_refused(method, says):
 def test_what_is_compressed_is_no_hyperparameter_and_older_identities_stay():
     assert Rounded(of="full").hyperparameters() == {"kind": "rounded", "format": "nf4"}
     assert "of" not in Magnitude(of="full").hyperparameters() and Magnitude(of="full").epochs == 0
-    assert Wanda().hyperparameters() == {"kind": "wanda", "lr": 3e-5, "epochs": 3, "sparsity": 0.5, "examples": 128}
+    wanda = {"kind": "wanda", "lr": 3e-5, "epochs": 3, "sparsity": 0.5, "examples": 128}
+    assert Wanda().hyperparameters() == wanda | {"calibration": "drawn"}
     assert LoRA.mergeable and not Rounded.mergeable
 
 
