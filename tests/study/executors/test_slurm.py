@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ import yaml
 
 from evenhand import InputError, Study
 from evenhand.study.executors import slurm
+from evenhand.study.executors.dispatch import Task
+from evenhand.study.executors.request import Request
+from evenhand.study.executors.requested import complete
+from evenhand.study.resources import ResourcesSpec
 from evenhand.study.watcher import SilentWatcher
 from faults.same_results import assert_same_results
 
@@ -89,6 +94,17 @@ def test_unknown_options_are_refused(study, tmp_path):
         study.run(tmp_path, cluster={"partition": "gpu"})
     with pytest.raises(InputError, match='there is no executor "slrum"; did you mean "slurm"'):
         study.run(tmp_path, executor="slrum")
+
+
+def test_a_study_in_another_folder_never_waits_for_the_jobs_of_this_one(tmp_path, monkeypatch):
+    from submitit import SlurmJob
+
+    monkeypatch.setattr(slurm, "_queued", lambda: {"7"})  # what squeue would say
+    here = Request("a study", None, str(tmp_path / "here"), str(tmp_path), "a run", ("a trial",))
+    cluster = slurm.SlurmCluster(tmp_path, slurm.SlurmOptions(), local=False)
+    cluster._remember([Task(complete, here, ResourcesSpec(), "a trial")], [SlurmJob(tmp_path, "7")])
+    later, elsewhere = replace(here, run="a later run"), replace(here, out=str(tmp_path / "elsewhere"))
+    assert slurm._key(later) in cluster._earlier() and slurm._key(elsewhere) not in cluster._earlier()
 
 
 @on_slurm

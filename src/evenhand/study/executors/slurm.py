@@ -257,8 +257,8 @@ def _queued() -> set[str] | None:
 
 
 def _key(request: Request) -> str:
-    """Return what identifies a request, whoever asks: its trials, and what the study wants of them."""
-    text = json.dumps([request.study, request.data, request.trials, request.tried])
+    """Return what identifies a request, whoever asks: its trials, what the study wants of them, and where they go."""
+    text = json.dumps([request.study, request.data, request.out, request.trials, request.tried])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
