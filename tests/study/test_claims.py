@@ -128,3 +128,53 @@ def test_other_files_are_no_claims(of_run, tmp_path):
     (tmp_path / "claims").mkdir()
     (tmp_path / "claims" / "audited").write_text("")
     assert of_run("first").held() == {}
+
+
+@pytest.fixture
+def lock_of_run(tmp_path):
+    return lambda run: Claims(LocalFileSystem(), str(tmp_path / "claims"), run, lock=True)
+
+
+def another_process(tmp_path, run: str) -> tuple[str, ...]:
+    """What another process of this machine gets of the lock, which it releases at once."""
+    code = (
+        "import json, sys\nfrom fsspec.implementations.local import LocalFileSystem\n"
+        "from evenhand.study.claims import Claims\n"
+        "with Claims(LocalFileSystem(), sys.argv[1], sys.argv[2], lock=True).claimed(['lock']) as claim:\n"
+        "    print(json.dumps(claim.names))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "claims"), run]
+    return tuple(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+
+def test_a_lock_excludes_processes_of_the_same_run_and_outlives_their_attempts(lock_of_run, tmp_path):
+    with lock_of_run("first").claimed(["lock"]) as claim:
+        assert claim.names == ("lock",)
+        assert another_process(tmp_path, "first") == ()
+        assert another_process(tmp_path, "second") == (), "the attempt before has not broken it"
+        assert files(tmp_path) == {"lock.0.json"}
+    assert files(tmp_path) == set()
+    assert another_process(tmp_path, "first") == ("lock",)
+
+
+def test_a_lock_that_expired_is_taken_over_even_by_the_same_run(lock_of_run, tmp_path, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(claims.time, "monotonic", lambda: now)
+    of_another_machine(tmp_path, "lock", 0)
+    ours = lock_of_run("theirs")
+    with ours.claimed(["lock"]) as claim:
+        assert claim.names == ()
+    now += 1.1 * claims.PATIENCE
+    with ours.claimed(["lock"]) as claim:
+        assert claim.names == ("lock",) and files(tmp_path) == {"lock.0.json", "lock.1.json"}
+    assert files(tmp_path) == set()
+
+
+def test_who_loses_a_lock_neither_removes_nor_overwrites_the_next_ones_file(lock_of_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "BEAT", 0.01)
+    with lock_of_run("first").claimed(["lock"]):
+        (tmp_path / "claims" / "lock.0.json").unlink()  # by one who saw no sign of life
+        of_another_machine(tmp_path, "lock", 5)
+        time.sleep(0.2)
+        assert json.loads((tmp_path / "claims" / "lock.0.json").read_text())["machine"] == "elsewhere"
+    assert files(tmp_path) == {"lock.0.json"}

@@ -99,6 +99,20 @@ def test_the_lock_is_one_for_all_machines(bucket, monkeypatch, tmp_path):
         assert first.chosen("threads") == {} and first.study_file.is_file()
 
 
+def test_the_lock_excludes_a_worker_of_the_same_run_on_another_machine(bucket, monkeypatch, tmp_path):
+    store = open_store(f"{bucket}/study", "a run")
+    another_machine(monkeypatch, tmp_path)
+    code = (
+        "import sys\nfrom evenhand.study.remote_store import open_store\n"
+        "with open_store(sys.argv[1], 'a run').lock(lambda text: print(text, flush=True)):\n    print('locked')"
+    )
+    with store.lock():
+        worker = subprocess.Popen([sys.executable, "-c", code, f"{bucket}/study"], stdout=subprocess.PIPE, text=True)
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == f"Waiting for another process, which is writing to {bucket}/study\n"
+    assert worker.communicate(timeout=60) == ("locked\n", None)
+
+
 def test_a_trial_that_was_half_sent_is_no_trial(bucket, monkeypatch, tmp_path):
     store = open_store(f"{bucket}/study")
     assert isinstance(store, RemoteStore)

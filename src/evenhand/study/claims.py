@@ -83,11 +83,14 @@ class Claims:
         folder: its path there; made with the first claim.
         run: the run on whose behalf this process works. What another process of the same run has claimed can be
             claimed: an executor starts work again only where the earlier attempt is dead.
+        lock: whether processes of the same run exclude each other, too. Only what has expired can then be claimed, and
+            a process shows signs of life for, and removes, no file but its own and expired ones.
     """
 
     files: Any
     folder: str
     run: str
+    lock: bool = False
     _seen: dict[tuple[str, int], tuple[Any, float]] = field(default_factory=dict, repr=False)
 
     @contextmanager
@@ -110,7 +113,7 @@ class Claims:
             held = self._latest()
             for name in names:
                 before = held.get(name)
-                if before is None or self._is_of_this_run(before) or self._expired(before):
+                if before is None or self._can_be_taken_over(before):
                     generation = 0 if before is None else before.generation + 1
                     if self._create(name, generation, {**known, "beat": 0}):
                         taken[name] = generation
@@ -161,9 +164,12 @@ class Claims:
             text = json.dumps({**known, "beat": beat, "share": round(claim.share, 4)})
             for name, generation in taken.items():
                 try:
-                    self.files.pipe_file(self._path(name, generation), text.encode())
+                    if not self.lock or self._is_own(name, generation):
+                        self.files.pipe_file(self._path(name, generation), text.encode())
                 except OSError:
-                    continue  # again at the next beat; what lasts is an expired claim, and the work done twice
+                    # The next beat tries again. If none succeeds, the claim expires, and another process may do the
+                    # same work a second time.
+                    continue
 
     def _create(self, name: str, generation: int, facts: Mapping[str, Any]) -> bool:
         """Create the file of a claim, unless it exists."""
@@ -183,7 +189,8 @@ class Claims:
         """Remove the claims, and the expired ones that they followed."""
         for held in [one for one in self._all() if one.generation <= taken.get(one.name, -1)]:
             try:
-                self.files.rm_file(self._path(held.name, held.generation))
+                if not self.lock or _names_this_process(held.facts) or self._expired(held):
+                    self.files.rm_file(self._path(held.name, held.generation))
             except OSError:
                 continue  # gone already, or it expires
 
@@ -213,11 +220,19 @@ class Claims:
 
     def _is_of_this_run(self, held: Held) -> bool:
         """Return whether another process of the same run made a claim."""
-        same = held.facts.get("run") == self.run
-        return same and (held.facts.get("machine"), held.facts.get("process")) != (
-            _identity()["machine"],
-            _identity()["process"],
-        )
+        return held.facts.get("run") == self.run and not _names_this_process(held.facts)
+
+    def _can_be_taken_over(self, held: Held) -> bool:
+        """Return whether this process may claim what another one has claimed."""
+        return (not self.lock and self._is_of_this_run(held)) or self._expired(held)
+
+    def _is_own(self, name: str, generation: int) -> bool:
+        """Return whether the file of a claim is there and names this process."""
+        try:
+            facts = json.loads(self.files.cat_file(self._path(name, generation)))
+        except (FileNotFoundError, ValueError):
+            return False
+        return isinstance(facts, dict) and _names_this_process(facts)
 
     def _expired(self, held: Held) -> bool:
         """Return whether a claim's owner is gone: known to be, or without a sign of life for long."""
@@ -251,6 +266,12 @@ def _identity_of(process: int) -> dict[str, Any]:
 
 def _identity() -> dict[str, Any]:
     return _identity_of(os.getpid())
+
+
+def _names_this_process(facts: Mapping[str, Any]) -> bool:
+    """Return whether the facts of a claim name this process as its owner."""
+    own = _identity()
+    return (facts.get("machine"), facts.get("process")) == (own["machine"], own["process"])
 
 
 def process_number() -> int:

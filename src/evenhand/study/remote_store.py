@@ -129,7 +129,7 @@ class RemoteStore(Store):
     @contextmanager
     def lock(self, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
         """Context manager that holds the lock of the study on all machines; it fetches and sends what has changed."""
-        locks = Claims(self.files, f"{self.root}/lock", self.run)
+        locks = Claims(self.files, f"{self.root}/lock", self.run, lock=True)
         waiting = False
         while True:
             with locks.claimed(["lock"]) as claim:
