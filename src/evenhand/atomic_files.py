@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_ASIDE = re.compile(r"\.(\d+)-.+")
+from evenhand.processes import machine_name, process_runs, temporary_name
+
+FORGOTTEN = 86400.0
+"""Seconds after which a file that another machine was writing counts as left by a killed process."""
+
+_ASIDE = re.compile(r"\.(?:([0-9a-f]{12})-)?(\d+)-.+")
+"""The name of a file that is being written: machine, which earlier versions left out, process, and final name."""
 
 
 @contextmanager
@@ -46,26 +52,27 @@ def remove(path: Path) -> None:
 
 def aside_of(path: Path) -> Path:
     """Return the path, beside `path`, that this process writes to before it replaces `path`."""
-    return path.with_name(f".{os.getpid()}-{path.name}")
+    return path.with_name(f".{temporary_name()}-{path.name}")
 
 
 def remove_leftovers(folder: Path, *, locked: bool = False) -> None:
     """Remove from a folder what killed processes left half-written; with `locked`, whatever this process did not write.
 
+    Processes of this machine are known to run or not. What another machine or container wrote is removed when it is
+    older than a day, because nothing is written for so long.
+
     `locked` says that this process holds the folder's lock, so that no other one is writing there.
     """
     for left in folder.glob(".*"):
         named = _ASIDE.fullmatch(left.name)
-        if named and (locked or not process_runs(int(named[1]))):
+        if named and (locked or _is_left(left, named[1], int(named[2]))):
             remove(left)
 
 
-def process_runs(process: int) -> bool:
-    """Return whether a process of this machine runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
+def _is_left(path: Path, machine: str | None, process: int) -> bool:
+    """Return whether the process that was writing a file is gone."""
+    if machine == machine_name():
+        return not process_runs(process)
+    with suppress(FileNotFoundError):  # finished in the meantime
+        return time.time() - path.lstat().st_mtime > FORGOTTEN
+    return False

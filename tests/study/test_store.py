@@ -61,6 +61,7 @@ def test_what_a_killed_process_left_half_written_is_cleared(store, planned):
     trials = store.out / "trials"
     whole = sorted(path.name for path in trials.iterdir())
     (trials / ".abc.12" / "adapter").mkdir(parents=True)
+    (trials / ".abd.0123456789ab-12").mkdir()
     (trials / whole[0] / ".12-predictions.parquet").write_text("half")
     (store.out / ".12-report.html").write_text("half")
     (store.out / ".mine").write_text("not ours")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
-from evenhand.atomic_files import process_runs
+from evenhand.processes import process_runs
 
 
 @contextmanager

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evenhand.atomic_files import process_runs
+from evenhand.processes import identity, process_runs
 
 BEAT = 4.0
 """Seconds between two signs of life of a claim's owner."""
@@ -50,7 +46,7 @@ class Held:
     @property
     def here(self) -> bool:
         """Whether the owner is a process of this machine."""
-        return self.facts.get("machine") == _identity()["machine"]
+        return self.facts.get("machine") == identity()["machine"]
 
     @property
     def share(self) -> float:
@@ -106,7 +102,7 @@ class Claims:
         """
         taken: dict[str, int] = {}
         claim = Claim(())
-        known = {**_identity(), "run": self.run, **facts}
+        known = {**identity(), "run": self.run, **facts}
         ended = threading.Event()
         beating = threading.Thread(target=self._beat, args=(taken, claim, known, ended), daemon=True)
         try:
@@ -237,7 +233,7 @@ class Claims:
     def _expired(self, held: Held) -> bool:
         """Return whether a claim's owner is gone: known to be, or without a sign of life for long."""
         facts = held.facts
-        own = _identity()
+        own = identity()
         process = facts.get("process")
         if facts.get("machine") == own["machine"] and isinstance(process, int) and not process_runs(process):
             return True
@@ -252,29 +248,7 @@ class Claims:
         return f"{self.folder}/{name}.{generation}.json"
 
 
-@cache
-def _identity_of(process: int) -> dict[str, Any]:
-    """Return what identifies a process of this machine; processes of two containers are of two machines."""
-    named = [socket.gethostname()]
-    for path, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
-        try:
-            named.append(str(read(Path(path))).strip())
-        except OSError:
-            continue
-    return {"host": named[0], "machine": " ".join(named), "process": process}
-
-
-def _identity() -> dict[str, Any]:
-    return _identity_of(os.getpid())
-
-
 def _names_this_process(facts: Mapping[str, Any]) -> bool:
     """Return whether the facts of a claim name this process as its owner."""
-    own = _identity()
+    own = identity()
     return (facts.get("machine"), facts.get("process")) == (own["machine"], own["process"])
-
-
-def process_number() -> int:
-    """Return a number of this process that no process of another machine has, but for one in 10¹⁸."""
-    text = f"{_identity()['machine']} {os.getpid()}"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 4

@@ -10,8 +10,9 @@ from pathlib import Path
 from evenhand.atomic_files import remove, remove_leftovers
 from evenhand.errors import InputError
 
-_UNFINISHED = re.compile(r"\.(\w+)\.\d+(\.earlier)?")
-"""The name of a trial's folder that is being written, or of the earlier one that it replaces."""
+_UNFINISHED = re.compile(r"\.(\w+)\.(?:[0-9a-f]{12}-)?\d+(\.earlier)?")
+"""The name of a trial's folder that is being written, or of the earlier one that it replaces; earlier versions did not
+name the machine."""
 
 _LOOK_AGAIN = 0.2
 """Seconds between two attempts to get the lock."""

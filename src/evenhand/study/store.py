@@ -18,7 +18,8 @@ import polars as pl
 from evenhand import records
 from evenhand.atomic_files import remove, write_text
 from evenhand.audit.results_folder import content_hash
-from evenhand.study.claims import Claims, process_number
+from evenhand.processes import temporary_name
+from evenhand.study.claims import Claims
 from evenhand.study.expansion import Trial
 from evenhand.study.folder_lock import clear_leftovers, locked_folder
 from evenhand.study.spec import StudySpec
@@ -103,7 +104,7 @@ class Store:
     @contextmanager
     def writing(self, trial: str) -> Iterator[Path]:
         """Yield a folder to write a trial into; it gets its final name at the end, and vanishes on an error."""
-        aside = self.out / "trials" / f".{trial}.{process_number()}"
+        aside = self.out / "trials" / f".{trial}.{temporary_name()}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+
+from evenhand.processes import temporary_name
 
 STATES, INDEX = "states.bin", "index.json"
 
@@ -67,7 +68,7 @@ class FeatureCache:
     @contextmanager
     def writing(self) -> Iterator[CachePartWriter]:
         """Context manager that writes a new part; without a call of `commit` the part is deleted."""
-        temporary_folder = self.folder / f".{os.getpid()}"
+        temporary_folder = self.folder / f".{temporary_name()}"
         shutil.rmtree(temporary_folder, ignore_errors=True)
         temporary_folder.mkdir(parents=True)
         try:
