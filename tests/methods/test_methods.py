@@ -11,9 +11,10 @@ from torch import nn
 
 from evenhand.errors import InputError
 from evenhand.methods import METHODS, LoRA, list_methods, parse_method
+from evenhand.methods.layers import linear_layers
 from evenhand.training.batches import Inputs
 from evenhand.training.loop import fit
-from evenhand.training.pack import single_pack
+from evenhand.training.pack import predict_logits, single_pack
 from small_models import IMAGE, TEXT, classifier, encoded, examples_for, recipe
 
 KINDS = ("full", "lora", "head", "base")
@@ -206,3 +207,31 @@ def test_a_method_that_cannot_be_meant_is_refused_with_one_sentence(values, sent
 def test_rates_as_yaml_reads_them_are_numbers():
     assert parse_method("m", {"kind": "full", "lr": "3e-5"}).lr == 3e-5
     assert np.isclose(parse_method("m", {"kind": "lora", "rank": "4"}).alpha, 8)
+
+
+ADAPTED = {
+    ("lora", "mpnet"): ("attn.q", "attn.v"),
+    ("dora", "mpnet"): ("attn.q", "attn.v"),
+    ("vera", "mpnet"): ("attn.q", "attn.v"),
+    ("ia3", "mpnet"): ("attn.k", "attn.v", "output.dense"),
+    ("bottleneck", "mpnet"): ("attn.o", "output.dense"),
+    ("lora", "modernbert"): ("attn.Wqkv",),
+    ("dora", "modernbert"): ("attn.Wqkv",),
+    ("vera", "modernbert"): ("attn.Wqkv",),
+    ("ia3", "modernbert"): ("attn.Wqkv", "mlp.Wo"),
+    ("bottleneck", "modernbert"): ("attn.Wo", "mlp.Wo"),
+}
+"""The layers of the base that methods adapt without explicit targets, by the ends of their names."""
+
+
+@pytest.mark.parametrize(("kind", "name"), ADAPTED)
+def test_mpnet_and_modernbert_are_adapted_at_the_layers_of_other_encoders(kind, name):
+    model = classifier(name)
+    linear = linear_layers(model)
+    adapted = parse_method("m", {"kind": kind}).apply(model, 0)
+    trained = [key for key, value in adapted.named_parameters() if value.requires_grad]
+    found = {layer for layer in linear if any(f".{layer}." in f".{key}" for key in trained)}
+    assert found == {layer for end in ADAPTED[kind, name] for layer in linear if layer.endswith(end)}
+    assert len(found) == 2 * len(ADAPTED[kind, name])
+    inputs = encoded(examples_for(name, 4), name)
+    assert np.isfinite(predict_logits(adapted, inputs, torch.device("cpu"))).all()

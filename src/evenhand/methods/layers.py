@@ -16,20 +16,24 @@ QUERY_AND_VALUE = (
     ("q_proj", "v_proj"),
     ("q_lin", "v_lin"),
     ("query_proj", "value_proj"),
+    ("attn.q", "attn.v"),
     ("query_key_value",),
     ("c_attn",),
     ("qkv",),
+    ("Wqkv",),
 )
-"""Names of the query and value projections in different architectures (the last three: as part of one layer)."""
+"""Names of the query and value projections in different architectures (the last four: as part of one layer)."""
 
 KEY_AND_VALUE = (
     ("key", "value"),
     ("k_proj", "v_proj"),
     ("k_lin", "v_lin"),
     ("key_proj", "value_proj"),
+    ("attn.k", "attn.v"),
     ("query_key_value",),
     ("c_attn",),
     ("qkv",),
+    ("Wqkv",),
 )
 """Names of the key and value projections."""
 
@@ -39,10 +43,12 @@ ATTENTION_OUTPUT = (
     "self_attn.o_proj",
     "attn.c_proj",
     "attention.out_lin",
+    "attention.attn.o",
+    "attn.Wo",
 )
 """Names of the last layer of attention."""
 
-FEED_FORWARD_OUTPUT = ("output.dense", "mlp.fc2", "mlp.down_proj", "mlp.c_proj", "ffn.lin2")
+FEED_FORWARD_OUTPUT = ("output.dense", "mlp.fc2", "mlp.down_proj", "mlp.c_proj", "mlp.Wo", "ffn.lin2")
 """Names of the second layer of the feed-forward part, whose inputs are its activations."""
 
 
