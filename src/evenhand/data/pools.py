@@ -56,7 +56,7 @@ def pool_examples(
 
     Args:
         dataset: all examples.
-        attribute, groups: see `named_groups`.
+        attribute, groups: see `pool_groups`.
         per_group: largest number of examples of each group, drawn by label in whole units. An example of several groups
             counts for each, so examples drawn for a smaller group may make a larger group exceed the number a little.
         seed: seed of the draw.

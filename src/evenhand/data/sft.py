@@ -26,10 +26,6 @@ Template = Literal["chat", "plain"]
 
 ROLES = ("system", "user", "assistant")
 
-Message = Mapping[str, str]
-"""A message of a conversation: its `role` and its `content`."""
-
-
 @dataclass(frozen=True, eq=False)
 class Conversations(Pairs):
     """Conversations, each of which ends with the response that a model learns.

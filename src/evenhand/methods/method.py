@@ -105,7 +105,7 @@ class Method(Spec):
 
         Args:
             module: the model from `apply`.
-            inputs, labels, seed, train, device: see `evenhand.training.pack.single`.
+            inputs, labels, seed, train, device: see `evenhand.training.pack.single_pack`.
 
         Raises:
             InputError: these examples or this architecture cannot be trained in this way, with the reason.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from evenhand.training.language import LanguagePack
 
 Encode = Callable[[Work, "PreTrainedTokenizerBase", TrainingExamples | Dataset], Any]
-"""Encodes examples as training inputs, `Prompted`."""
+"""Encodes examples as training inputs, `PromptedTexts`."""
 
 
 class Ask(Protocol):

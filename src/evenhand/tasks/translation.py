@@ -50,7 +50,7 @@ def train_together(
 
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
-    """Return prompts and their targets as training inputs, `Prompted`."""
+    """Return prompts and their targets as training inputs, `PromptedTexts`."""
     from evenhand.training.language import encode_prompted
 
     assert isinstance(examples, TrainingPairs | Translations)

@@ -15,9 +15,10 @@ class SeededDropout(nn.Module):
         share: probability that an entry is zeroed; the others are scaled by 1 / (1 − share).
         seed: seed of the generator, which lives on the device of the first input.
 
-            Attributes: among: if the next inputs are a share of a larger batch, the number of its examples and the
-            rows of the share; None: they are the whole batch. The mask is drawn for the whole batch, so that the
-            random stream continues as it would without shares.
+    Attributes:
+        among: if the next inputs are a share of a larger batch, the number of its examples and the rows of the share;
+            None: they are the whole batch. The mask is drawn for the whole batch, so that the random stream continues
+            as it would without shares.
     """
 
     def __init__(self, share: float, seed: int) -> None:

@@ -42,6 +42,7 @@ class HateXplain(DataSpec):
             `none`); or `targets`, only the posts for which all communities are listed (attribute `target`;
             overlapping; a post that targets nobody is in no group). The two are never mixed: about half of the listed
             posts are normal, of the others about a quarter.
+        smallest: communities of fewer posts than this are merged into the group `smaller communities`.
     """
 
     folder_name: ClassVar[str | None] = "hatexplain"

@@ -101,7 +101,7 @@ def harness_table(results: Mapping[str, Any], benchmarks: Benchmarks) -> pl.Data
     varies.
 
     Args:
-        found: the result of `evaluate`.
+        results: those of `evaluate`.
         benchmarks: the benchmarks that were scored.
 
     Returns:

@@ -96,7 +96,7 @@ class PrefixReader:
 
         Args:
             read: beginnings, whose cache was kept. The cache is restored afterwards.
-            places: int [R], index of each tail's beginning.
+            beginnings: int [R], index of each tail's beginning.
             tails: token ids [R], one or more each.
             rows, positions, tokens: int [m], the requested probabilities: of a token after a position of a tail.
 
