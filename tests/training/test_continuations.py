@@ -13,8 +13,9 @@ from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.seeds import generator
 from evenhand.training.conversations import encode_user_messages
-from evenhand.training.generation import generate_continuations
+from evenhand.training.generation import generate_continuations, generate_first_lines
 from evenhand.training.language import encode_prompts, text_ends
+from small_models import base as small_base
 
 CPU = torch.device("cpu")
 PROMPTS = ["The guard came because", "Our neighbor", "In the evening, the cook usually", "A man"]
@@ -64,6 +65,25 @@ def test_sampled_continuations_do_not_depend_on_the_batch_and_follow_their_gener
     assert written(4) == written(1) == written(3)
     assert written(4) != written(4, seed=1)
     assert written(4, temperature=1e-6) == generate_continuations(model, tokenizer, asked, CPU, 9)
+
+
+@pytest.mark.parametrize("name", ["tiny-llama", "gpt2"])
+def test_a_prompt_with_little_room_cuts_off_nothing_but_its_own_continuation(name, loaded):
+    model, tokenizer = loaded
+    if name == "gpt2":  # has no position beyond its last one
+        model, tokenizer = load_language_model(small_base(name)), load_tokenizer(small_base(name))
+    texts = ["The cook said", "The guard of the house " * 5, "Our neighbor", "The guard of the house " * 4]
+    asked = encode_prompts(tokenizer, texts, tokenizer.model_max_length)
+    room = max(map(len, asked)) + 3
+    assert max(map(len, asked[::2])) + 20 < room <= tokenizer.model_max_length
+    together = generate_continuations(model, tokenizer, asked, CPU, 20, room=room)
+    alone = [generate_continuations(model, tokenizer, [prompt], CPU, 20, room=room)[0] for prompt in asked]
+    assert together == alone
+    counts = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in together]
+    assert counts[1] <= 3 < counts[0]
+    assert generate_first_lines(model, tokenizer, asked, CPU, 20, room=room) == [
+        generate_first_lines(model, tokenizer, [prompt], CPU, 20, room=room)[0] for prompt in asked
+    ]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])

@@ -137,14 +137,15 @@ def _generated(
     """Yield the position of each prompt and the tokens that a model generates after it.
 
     Prompts are padded on the left and the padding is masked, so that a batch's size and a prompt's neighbours change a
-    log-probability by rounding only.
+    log-probability by rounding only. Only prompts after which equally many tokens may be generated share a batch, since
+    the model reads no position beyond its last one for any of them.
 
     Args:
         model: a language model of transformers, or PEFT's around one.
         tokenizer: of the base model.
         prompts: [n] token ids, int64.
         device: where the model is.
-        most: largest number of tokens to generate; fewer if the model has no more positions.
+        most: largest number of tokens to generate; fewer after a prompt that leaves less room.
         size: prompts per batch.
         room: positions for a prompt with what follows it; None: those of the tokenizer.
         options: further arguments of transformers' `generate` for a batch, from the positions of its prompts.
@@ -154,7 +155,8 @@ def _generated(
     padding: Any = tokenizer.pad_token_id
     room = tokenizer.model_max_length if room is None else room
     ends = text_ends(model, tokenizer)
-    for rows in longest_first_batches(len(prompts), lengths, size):
+    allowed = np.minimum(most, room - lengths)
+    for rows in _batches_of_equal_allowance(allowed, lengths, size):
         longest = int(lengths[rows].max())
         ids = np.full((len(rows), longest), padding, dtype=np.int64)
         for index, row in enumerate(rows):
@@ -163,9 +165,17 @@ def _generated(
         generated: Any = model.generate(  # pyright: ignore[reportCallIssue]
             input_ids=torch.from_numpy(ids).to(device),
             attention_mask=torch.from_numpy(mask.astype(np.int64)).to(device),
-            max_new_tokens=min(most, room - longest),
+            max_new_tokens=int(allowed[rows[0]]),
             pad_token_id=padding,
             eos_token_id=ends or None,
             **options(rows),
         )
         yield from zip(rows.tolist(), generated[:, longest:].tolist(), strict=True)
+
+
+def _batches_of_equal_allowance(allowed: np.ndarray, lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Yield batches of prompts after which equally many tokens may be generated, by their positions."""
+    for count in np.unique(allowed)[::-1]:
+        rows = np.flatnonzero(allowed == count)
+        for places in longest_first_batches(len(rows), lengths[rows], size):
+            yield rows[places]
