@@ -14,9 +14,10 @@ from evenhand.data.synthetic_translation import SyntheticTranslation
 from evenhand.errors import InputError, TrainingError
 from evenhand.methods import parse_method
 from evenhand.models.find import find_model
+from evenhand.models.load import load_tokenizer
 from evenhand.study.plan import make_plan
 from evenhand.study.store import Store
-from evenhand.tasks import trainer
+from evenhand.tasks import trainer, translation
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.recipe import TrainSpec
 
@@ -178,3 +179,20 @@ def test_lines_that_are_too_long_are_refused_before_anything_is_trained():
     ):
         make_plan(eh.Study(**study, train={"max_length": 20}), None)
     make_plan(eh.Study(**study, evaluate={"same": task}), None)
+
+
+@pytest.mark.parametrize("kind", [{"kind": "full"}, {"kind": "prompt", "tokens": 6}], ids=lambda each: each["kind"])
+def test_training_lines_of_any_seed_that_are_too_long_are_refused_before_anything_is_trained(kind):
+    task = {"name": "synthetic/translation", "n": 48}
+    values = {"task": task, "model": "tiny-llama", "methods": {"m": kind}, "seeds": 3}
+    room = kind.get("tokens", 0)
+    longest = {}
+    for trial in make_plan(eh.Study(**values), None).trials:
+        encoded = translation.encode(work(**kind), load_tokenizer(find_model("tiny-llama")), trial.examples)
+        longest[trial.seed] = int(encoded.lengths.max())
+        assert encoded.prompts.max() < min(longest.values()), "every prompt fits"
+    most = max(longest.values())
+    said = rf"{'beside 6 virtual tokens of prompt, ' if room else ''}a prompt with its target has {most} tokens, and "
+    with pytest.raises(InputError, match=f"^{said}{most - 1} is the most that train.max_length or the model allows"):
+        make_plan(eh.Study(**values, train={"max_length": most - 1}), None)
+    make_plan(eh.Study(**values, train={"max_length": most}), None)

@@ -26,6 +26,7 @@ Template = Literal["chat", "plain"]
 
 ROLES = ("system", "user", "assistant")
 
+
 @dataclass(frozen=True, eq=False)
 class Conversations(Pairs):
     """Conversations, each of which ends with the response that a model learns.

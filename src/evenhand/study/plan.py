@@ -13,6 +13,8 @@ from evenhand import records
 from evenhand.audit.design import DeclaredMeasure, Design
 from evenhand.audit.measures import check_design, declaring
 from evenhand.data.dataset import Dataset, DataSpec
+from evenhand.data.pairs import TrainingPairs
+from evenhand.data.translation import Translations
 from evenhand.errors import InputError
 from evenhand.methods.fit import check_methods
 from evenhand.methods.private import Private
@@ -171,8 +173,9 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
 
     Raises:
         InputError: a method that does not fit its base model, a private one whose budget does not fit its examples, a
-            loss or thresholds by groups that the examples do not have, tuning without validation examples, settings
-            that share a trial but not the examples of a split of the same name, or a measure that no benchmark has.
+            loss or thresholds by groups that the examples do not have, lines of a translation that are too long for
+            the model, tuning without validation examples, settings that share a trial but not the examples of a split
+            of the same name, or a measure that no benchmark has.
     """
     if study.until_decided is not None:
         attributes = [
@@ -204,6 +207,7 @@ def plan_trials(study: StudySpec, settings: Mapping[str, LoadedSetting]) -> Plan
         check_validation_groups(prepared, where[name])
     trials = tuple(study_trials(settings, ()))
     _check_budgets((*candidates, *trials))
+    _check_translated_lines((*candidates, *trials))
     check_groups((*candidates, *trials), where)
     plan = Plan(study, settings, trials, candidates)
     plan.check_names()
@@ -224,6 +228,24 @@ def _check_budgets(trials: Iterable[Trial]) -> None:
             trial.spec.check_budget(len(trial.examples))
         except InputError as error:
             raise InputError(f"{where}methods.{trial.method}{tried}: {error}") from None
+
+
+def _check_translated_lines(trials: Iterable[Trial]) -> None:
+    """Refuse trials of translation whose training or validation lines do not fit the model, at any seed."""
+    of_method: dict[str, list[Trial]] = {}
+    for trial in trials:
+        if trial.setting.kind == "translation" and not trial.setting.stated:
+            of_method.setdefault(f"{trial.setting.name}.{trial.method} {trial.candidate}", []).append(trial)
+    for same in of_method.values():
+        from evenhand.tasks import translation
+
+        setting, first = same[0].setting, same[0]
+        lines = [each for trial in same for each in (trial.examples, trial.sample.validation)]
+        learned = [each for each in lines if isinstance(each, TrainingPairs | Translations)]
+        try:
+            translation.check_learned(setting.base, first.spec, first.train.max_length, learned)
+        except InputError as error:
+            raise InputError(f"{error}" if setting.name == MAIN else f"settings.{setting.name}: {error}") from None
 
 
 def _distinct(trials: Iterable[Trial]) -> tuple[Trial, ...]:

@@ -18,7 +18,7 @@ from evenhand.tasks.language import Ask, ask_kept, kept_model, least_room, longe
 from evenhand.tasks.work import Job, TrainingOutcome, Work
 from evenhand.training.shares import ShareOut, answer_all, woven
 
-__all__ = ["check", "encode", "kept_model", "predict", "prompts", "timing_sample", "train_together"]
+__all__ = ["check", "check_learned", "encode", "kept_model", "predict", "prompts", "timing_sample", "train_together"]
 
 if TYPE_CHECKING:
     import torch
@@ -79,6 +79,35 @@ def check(base: BaseModel, translations: Translations, methods: Iterable[tuple[M
     asked = translations.take(np.flatnonzero(translations.asked))
     try:
         encode_prompts(tokenizer, prompts(list(asked.inputs)), room, asked.example.tolist())
+    except InputError as error:
+        raise InputError(f"{lead}{error}") from None
+
+
+def check_learned(
+    base: BaseModel, method: Method, max_length: int, learned: Iterable[TrainingPairs | Translations]
+) -> None:
+    """Check, before anything is trained, that all lines that a method learns from or is validated on fit the model.
+
+    Args:
+        base: the base model.
+        method: whose virtual tokens take room.
+        max_length: `train.max_length` of the method.
+        learned: training and validation lines of any number of trials; equal lines are checked once.
+
+    Raises:
+        InputError: as `evenhand.training.language.encode_prompted`.
+    """
+    from evenhand.models.load import shared_tokenizer
+    from evenhand.training.language import encode_prompted
+
+    tokenizer = shared_tokenizer(base)
+    least = least_room(base, tokenizer, [(method, max_length)])
+    if least is None:
+        return
+    room, lead = least
+    lines = list(dict.fromkeys(line for each in learned for line in zip(each.inputs, each.targets, strict=True)))
+    try:
+        encode_prompted(tokenizer, prompts([source for source, _ in lines]), [target for _, target in lines], room)
     except InputError as error:
         raise InputError(f"{lead}{error}") from None
 
