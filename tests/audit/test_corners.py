@@ -143,3 +143,32 @@ def test_ranges_by_column_are_known_in_a_regression(given, own, sentence):
         return
     regression = evenhand.audit(table, **options).design.settings["table"].regression
     assert regression is not None and regression.range == own
+
+
+def weighted(weights: np.ndarray) -> evenhand.Results:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, len(weights))
+    rows = {"y": label, "h": np.where(rng.random(len(weights)) < 0.8, label, 1 - label)}
+    groups = rng.choice(["a", "b"], len(weights))
+    frame = pl.DataFrame({**rows, "g": groups, "w": weights})
+    return evenhand.audit(frame, label="y", prediction="h", groups="g", weight="w")
+
+
+def test_an_example_that_outweighs_all_others_is_one_unit():
+    rows = weighted(np.where(np.arange(200) == 0, 1e12, 1.0)).verdicts
+    assert not rows.is_empty() and "worse" not in rows["verdict"]
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_weights_that_cannot_be_computed_with_are_refused(scale):
+    with pytest.raises(InputError, match="too small or too large to compute with; only the ratios of weights matter"):
+        weighted(np.full(200, scale))
+
+
+def test_a_margin_that_serves_no_measure_is_named():
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"y": rng.normal(size=200), "h": rng.normal(size=200), "g": ["a", "b"] * 100})
+    given = {"label": "y", "prediction": "h", "groups": "g", "task": "regression"}
+    said = evenhand.audit(frame, **given, margins={"default": 0.5}).summary()
+    assert "The margin of default serves no measure of this audit: it is for measures between 0 and 1" in said
+    assert "serves no measure" not in evenhand.audit(frame, **given, margins={"mean_absolute_error": 0.5}).summary()

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InputError
-from evenhand.metrics import calibration_error_squared, debiased_calibration_error
+from evenhand.metrics import (
+    calibration_error_squared,
+    debiased_calibration_error,
+    equal_width_edges,
+    expected_calibration_error,
+)
 from evenhand.metrics.pooled_bins import BinnedRun, SquaredError, pooled_squared_errors
 
 BINS = 15
@@ -120,3 +125,10 @@ def test_what_units_have_in_common_is_no_miscalibration(size, together):
     error = np.std(values) / np.sqrt(len(values))
     assert abs(np.mean(values)) < 3.5 * error
     assert np.mean(one_by_one) > 5 * error
+
+
+def test_equal_width_edges_are_the_fractions_themselves():
+    """A probability of 5/6 lies in the fifth of six bins, (4/6, 5/6]."""
+    for bins in range(1, 200):
+        assert equal_width_edges(bins).tolist() == [place / bins for place in range(bins + 1)]
+    assert expected_calibration_error([1, 0], [5 / 6, 1.0], n_bins=6) == pytest.approx((1 / 6 + 1) / 2)

@@ -54,3 +54,29 @@ def test_what_does_not_fit_is_refused(call, message):
 
 def test_the_examples_run():
     assert doctest.testmod(stability).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "message"),
+    [
+        (["1", "0"], [1, 0], "y_pred holds words and y_reference does not"),
+        ([1.0, float("nan")], [1.0, 0.0], "y_pred holds missing values"),
+        (["a", None], ["a", "b"], "y_pred holds missing values"),
+        ([True, False], ["True", "False"], "y_reference holds words and y_pred does not"),
+    ],
+)
+def test_predictions_of_two_kinds_or_missing_ones_do_not_flip(ours, theirs, message):
+    with pytest.raises(InputError, match=message):
+        prediction_flip_rate(ours, theirs)
+
+
+@pytest.mark.parametrize("runs", [[["a", None], ["a", "b"]], [[1.0, float("nan")], [1.0, float("nan")]]])
+def test_missing_predictions_are_not_consistent(runs):
+    with pytest.raises(InputError, match="y_pred holds missing values; say in tested"):
+        self_consistency(runs)
+    assert self_consistency(runs, tested=[[True, False], [True, False]]) == 1
+
+
+def test_rows_of_different_lengths_are_refused():
+    with pytest.raises(InputError, match="y_pred has rows of different lengths"):
+        self_consistency([["a", "b"], ["a"]])

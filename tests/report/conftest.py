@@ -126,7 +126,7 @@ def _simulate(
         design,
         found.estimates,
         found.verdicts,
-        found.curves.filter(pl.col("measure") != "detected_harm"),
+        found.curves.filter(~pl.col("measure").is_in(["detected_harm", "harm_above_zero"])),
         {"study": "task: {name: synthetic/faces}\nmodel: tiny-vit\n", "environment": environment},
     )
 

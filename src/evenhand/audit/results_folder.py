@@ -108,7 +108,10 @@ def save(
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; results are kept in a folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:  # as below /proc
+        raise InputError(f"no folder {folder} can be made here; name another one") from None
     remove_leftovers(folder)
     of_study = _trials_folder(folder).is_dir()
     stored = [table for table in STORED.values() if not (of_study and table.left_by is not None)]

@@ -148,7 +148,7 @@ def equal_width_edges(n_bins: int) -> np.ndarray:
         >>> equal_width_edges(4).tolist()
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
-    return np.linspace(0.0, 1.0, n_bins + 1)
+    return np.arange(n_bins + 1) / n_bins  # np.linspace may be one rounding below k/B
 
 
 def equal_mass_edges(confidence: np.ndarray, n_bins: int, weight: np.ndarray | None = None) -> np.ndarray:

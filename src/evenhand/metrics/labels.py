@@ -49,7 +49,7 @@ def labels_of(y_true: Any, y_pred: Any, *, pos_label: Any = None, average: Avera
         InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit; a positive class that
             is missing, is not among the labels, or is combined with an average.
     """
-    true, predicted = _two(y_true, y_pred)
+    true, predicted = two_labels(y_true, y_pred)
     classes = np.union1d(true, predicted)
     if average is not None:
         if average not in ("worst", "macro"):
@@ -68,7 +68,7 @@ def hits_of(y_true: Any, y_pred: Any) -> Labels:
     Raises:
         InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit.
     """
-    true, predicted = _two(y_true, y_pred)
+    true, predicted = two_labels(y_true, y_pred)
     return Labels(np.ones(len(true), dtype=np.int64), (predicted == true).astype(np.int64), 2, (1,))
 
 
@@ -166,12 +166,22 @@ def is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in _MISSING_TYPES or bool(value != value)
 
 
-def _two(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
-    true, predicted = _labels(y_true, "y_true"), _labels(y_pred, "y_pred", trials=True)
+def two_labels(
+    y_true: Any, y_pred: Any, names: tuple[str, str] = ("y_true", "y_pred")
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [n] and labels [..., n] of the same kind; `names` are theirs in errors.
+
+    Raises:
+        InputError: labels that are missing, fractions, or of two kinds; shapes that do not fit.
+    """
+    first, second = names
+    true, predicted = _labels(y_true, first), _labels(y_pred, second, trials=True)
     if predicted.shape[-1] != len(true):
-        raise InputError(f"y_true has {len(true)} labels and y_pred {predicted.shape[-1]}; they must be of the same n")
+        raise InputError(
+            f"{first} has {len(true)} labels and {second} {predicted.shape[-1]}; they must be of the same n"
+        )
     if (true.dtype.kind == "U") != (predicted.dtype.kind == "U"):
-        words, numbers = ("y_true", "y_pred") if true.dtype.kind == "U" else ("y_pred", "y_true")
+        words, numbers = names if true.dtype.kind == "U" else (second, first)
         raise InputError(f"{words} holds words and {numbers} does not; both must be the same labels")
     return true, predicted
 

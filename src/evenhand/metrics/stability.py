@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.metrics.labels import weights_of
+from evenhand.metrics.labels import array_of, is_missing, two_labels, weights_of
 
 
 def self_consistency(y_pred: Any, *, tested: Any = None, sample_weight: Any = None) -> float:
@@ -30,7 +30,7 @@ def self_consistency(y_pred: Any, *, tested: Any = None, sample_weight: Any = No
         1 where all runs agree; nan where no example was predicted by two runs.
 
     Raises:
-        InputError: predictions that are not [J, n], or `tested` or weights that do not fit them.
+        InputError: predictions that are not [J, n] or missing, or `tested` or weights that do not fit them.
 
     Source: Cooper et al. (2024), for two classes; the mean over their bootstrap of training sets is here one over runs.
 
@@ -39,12 +39,14 @@ def self_consistency(y_pred: Any, *, tested: Any = None, sample_weight: Any = No
         >>> self_consistency([["a", "b"], ["a", "c"], ["a", "b"]])  # the mean of 1 and 1/3
         0.6666666666666666
     """
-    predicted = np.asarray(y_pred)
+    predicted = array_of(y_pred, "y_pred")
     if predicted.ndim != 2:
         raise InputError(f"y_pred has the shape {predicted.shape}; self-consistency needs [runs, examples]")
     known = np.ones(predicted.shape, dtype=bool) if tested is None else np.asarray(tested, dtype=bool)
     if known.shape != predicted.shape:
         raise InputError(f"tested has the shape {known.shape}; that of y_pred is {predicted.shape}")
+    if any(map(is_missing, predicted[known].tolist())):
+        raise InputError("y_pred holds missing values; say in tested which predictions there are")
     given = weights_of(sample_weight, predicted.shape[1])
     runs, agreeing = known.sum(axis=0), np.zeros(predicted.shape[1])
     for name in np.unique(predicted[known]):
@@ -68,7 +70,8 @@ def prediction_flip_rate(y_pred: Any, y_reference: Any, *, sample_weight: Any = 
         0 where they agree everywhere; nan without examples.
 
     Raises:
-        InputError: predictions or weights that do not fit each other.
+        InputError: predictions that are missing, of two kinds (words and numbers), or do not fit each other, or weights
+            that do not fit them.
 
     Source: Milani Fard et al. (2016), "Launch and Iterate: Reducing Prediction Churn", NIPS, who call it churn.
 
@@ -77,9 +80,12 @@ def prediction_flip_rate(y_pred: Any, y_reference: Any, *, sample_weight: Any = 
         >>> prediction_flip_rate([1, 0, 1, 1], [1, 1, 1, 1])
         0.25
     """
-    ours, theirs = np.asarray(y_pred), np.asarray(y_reference)
+    ours, theirs = array_of(y_pred, "y_pred"), array_of(y_reference, "y_reference")
     if ours.ndim != 1 or ours.shape != theirs.shape:
         raise InputError(f"y_pred has the shape {ours.shape} and y_reference {theirs.shape}; both should be [examples]")
+    if not len(ours):
+        return float("nan")
+    theirs, ours = two_labels(theirs, ours, ("y_reference", "y_pred"))
     weight = weights_of(sample_weight, len(ours))
     weight = np.ones(len(ours)) if weight is None else weight
     return float(weight @ (ours != theirs) / weight.sum()) if weight.sum() > 0 else float("nan")

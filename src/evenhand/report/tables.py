@@ -87,7 +87,7 @@ def _estimate_grid(rows: pl.DataFrame, methods: Sequence[str]) -> Grid:
     measure = rows["measure"][0]
     decimals, notes = digits(measure), Footnotes()
     by_place: dict[str, dict[str, str]] = {}
-    tested: dict[str, int] = {}
+    tested: dict[str, list[int]] = {}
     places: dict[str, tuple[str | None, str | None]] = {}
     for row in rows.iter_rows(named=True):
         who = place(row)
@@ -97,13 +97,20 @@ def _estimate_grid(rows: pl.DataFrame, methods: Sequence[str]) -> Grid:
         if row["value"] is None:
             text += "".join(f" ({mark})" for mark in notes.mark(row["note"]))
         by_place.setdefault(who, {})[row["method"]] = text
-        tested[who] = max(tested.get(who, 0), row["n"] or 0)
+        tested.setdefault(who, []).append(row["n"] or 0)
         places[who] = (row["attribute"], row["group"])
     cells = [
-        [who, f"{tested[who]:,}", *(values.get(method, NONE) for method in methods)] for who, values in by_place.items()
+        [who, _counted(tested[who]), *(values.get(method, NONE) for method in methods)]
+        for who, values in by_place.items()
     ]
-    head = ["of", "examples tested", *methods]
+    head = ["of", "examples", *methods]
     return Grid(heading(measure, rows["comparison"][0]), head, cells, notes.texts, measure, list(places.values()))
+
+
+def _counted(counts: Sequence[int]) -> str:
+    """How many examples a measure is of; from fewest to most where methods differ, as in how many they select."""
+    least, most = min(counts), max(counts)
+    return f"{most:,}" if least in (0, most) else f"{least:,} to {most:,}"
 
 
 AUDITED = ("study", "pool")

@@ -65,6 +65,8 @@ class UnitFactors:
             return cls.alike(units)
         mean = shares.mean(axis=0)
         rest = 1 - mean
+        if not rest.min() > ALIKE:  # one unit is the whole sample
+            return cls.alike(1)
         least = float(mean[present].min())
         inverse = (mean**2).sum() + ((mean**2 / rest).sum()) ** 2 - (mean**4 / rest**2).sum()
         return cls((1 - least) / rest**2, min(1 + 1 / float(inverse), float(units)))

@@ -44,6 +44,7 @@ class DetectableEffect:
         tested: examples tested in a seed, on average.
         detectable: the smallest loss of accuracy against a reference that would be found in 80% of such studies, at the
             family's level; None with one seed or with fewer examples than a verdict needs.
+        runs: seeds, at the last planned look.
     """
 
     setting: str
@@ -51,6 +52,7 @@ class DetectableEffect:
     group: str | None
     tested: float
     detectable: float | None
+    runs: int
 
 
 def detectable_effects(plan: Plan, accuracy: float = ACCURACY) -> list[DetectableEffect]:
@@ -134,7 +136,7 @@ def _effects_of_setting(plan: Plan, name: str, accuracy: float) -> Iterator[Dete
             level = alpha / (1 if each.group is None else family)
             union, common = each.units(runs), SEED_CORRELATION * each.overlap
             detectable = detectable_effect(differing(accuracy) / each.size, common, runs, union, level)
-        yield DetectableEffect(name, each.attribute, each.group, each.size, detectable)
+        yield DetectableEffect(name, each.attribute, each.group, each.size, detectable, runs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +205,18 @@ def effect_lines(effects: Sequence[DetectableEffect], accuracy: float) -> list[s
         "as fine-tuned models do (a lower bound: the variance between seeds is unknown before a run):",
     ]
     for effect in effects:
-        smallest = "too few to judge" if effect.detectable is None else f"{effect.detectable:.3f}"
+        smallest = _smallest(effect, accuracy)
         lines.append(f"  {effect.setting}  {_group_name(effect):<32} {effect.tested:>8.0f} tested  {smallest}")
     return lines
+
+
+def _smallest(effect: DetectableEffect, accuracy: float) -> str:
+    """Return the smallest detectable loss as text; nobody loses more accuracy than there is."""
+    if effect.runs < 2:
+        return "not known before: one run of each method"
+    if effect.detectable is None:
+        return "too few to judge"
+    return f"{effect.detectable:.3f}" if effect.detectable <= accuracy else "no possible loss would be found"
 
 
 def leak_lines(leaks: Sequence[DetectableLeak]) -> list[str]:

@@ -274,6 +274,8 @@ def _thresholds(request: TableRequest, predicted: Outcomes | None) -> bool:
     return request.thresholds
 
 
+_SMALL = 1e-30
+"""Weights between this and its inverse can be squared, summed and divided."""
 KINDS = ("predictions", "membership", "values", "regression")
 """The kinds of records that a table holds."""
 
@@ -314,6 +316,11 @@ def _weights(columns: Columns, name: str) -> np.ndarray:
     if not (weights > 0).all():
         row = first_row(weights <= 0)
         raise InputError(f"{columns.subject(name, 'weight')} is {weights[row]:g} in row {row}; weights are above 0")
+    if not _SMALL < weights.min() <= weights.max() < 1 / _SMALL:
+        raise InputError(
+            f"{columns.subject(name, 'weight')} goes from {weights.min():g} to {weights.max():g}, which is too small "
+            "or too large to compute with; only the ratios of weights matter, so divide all by one number"
+        )
     return weights
 
 

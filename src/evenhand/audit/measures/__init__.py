@@ -35,6 +35,7 @@ __all__ = [
     "check_measures",
     "declaring",
     "free_name",
+    "idle_margins",
     "is_selected",
     "known",
     "list_measures",
@@ -243,6 +244,25 @@ def wide_margins(margins: Mapping[str, float]) -> list[str]:
         for name, margin in margins.items()
         if margin > _range(name) / 4
     ]
+
+
+def idle_margins(margins: Mapping[str, float], compared: Iterable[str]) -> list[str]:
+    """A sentence for each margin that none of the compared measures has, as where it is meant for another one."""
+    there = [known()[name] for name in compared if name in known()]
+    if not there:
+        return []
+    idle = [name for name in margins if not any(name in _margins_of(measure) for measure in there)]
+    return [
+        f"The margin of {name} serves no measure of this audit"
+        + (": it is for measures between 0 and 1, so name each other measure's own." if name == "default" else ".")
+        for name in idle
+    ]
+
+
+def _margins_of(measure: Measure) -> list[str | None]:
+    """The names under which a margin serves a measure."""
+    default = "default" if measure.default_margin or measure.squares else None
+    return [measure.name, measure.squares, default] if measure.decides else []
 
 
 def _range(name: str) -> float:
