@@ -243,3 +243,17 @@ def test_a_budget_that_only_a_candidate_asks_for_is_refused_too(small_study):
     methods = {**small_study["methods"], "private": {"kind": "dp_lora"}}
     with pytest.raises(InputError, match=r"^methods\.private \(delta 0\.1\): dp_lora: delta 0\.1 would let a whole"):
         planned(small_study, methods=methods, tuning={"grid": {"private": {"delta": [1e-3, 0.1]}}})
+
+
+def test_a_further_test_set_that_models_learn_from_is_named(small_study):
+    """The same posts again: those of the training and the validation part are no new ones."""
+    task = small_study["task"]
+    of = planned(small_study, evaluate={"again": task}).settings["main"]
+    sample = next(iter(of.samples.values()))
+    learned = len(sample.parts.train) + len(sample.parts.validation)
+    (warning,) = of.design().warnings
+    ending = "of the test set again are among those that models are trained or tuned on: it does not show how they do"
+    assert ending in warning
+    assert int(warning.partition(" of the ")[0].replace(",", "")) >= learned
+    others = planned(small_study, evaluate={"others": {"name": "synthetic/posts", "n": 60, "seed": 9}})
+    assert "test set again" not in "".join(others.settings["main"].design().warnings)

@@ -19,7 +19,7 @@ from evenhand.audit.computation import audited_tables
 from evenhand.audit.design import Design
 from evenhand.audit.gate import Answer, judge
 from evenhand.audit.measures import declaring
-from evenhand.audit.policy import Policy
+from evenhand.audit.policy import Policy, read_policy
 from evenhand.audit.record_tables import RECORDS, RecordTables
 from evenhand.audit.strictness import undirected
 from evenhand.errors import InputError, did_you_mean
@@ -314,11 +314,11 @@ class Results:
         return writers[format](self)
 
     @_knowing_its_measures
-    def gate(self, policy: Policy | None = None, *, strict: bool = False) -> Answer:
+    def gate(self, policy: Policy | str | Path | Mapping[str, Any] | None = None, *, strict: bool = False) -> Answer:
         """Whether these results satisfy a policy, as `evenhand check` asks.
 
         Args:
-            policy: what must hold; None: no verdict may be `worse`.
+            policy: what must hold: a policy, the path of one in YAML, or its contents; None: nothing may be `worse`.
             strict: hold `worse` to the level alpha over all families of verdicts together (Holm).
 
         Raises:
@@ -329,6 +329,10 @@ class Results:
                 f"{method} and {reference} have no example id in common, so nothing of them was compared; give "
                 "the same examples the same ids"
             )
+        if isinstance(policy, str | Path):
+            policy = read_policy(Path(policy))
+        elif isinstance(policy, Mapping):
+            policy = Policy.parse(policy, "policy")
         asked = policy or Policy.failing_on(["worse"])
         return judge(
             self.verdicts,
@@ -340,13 +344,13 @@ class Results:
             undirected=undirected(self.verdicts["measure"], self.design),
         )
 
-    def failed(self, fail_on: Iterable[str] = ("worse",)) -> pl.DataFrame:
-        """The rows of `verdicts` whose verdict is one of these; none when the gate is passed.
+    def failed(self, fail_on: str | Iterable[str] = ("worse",)) -> pl.DataFrame:
+        """The rows of `verdicts` whose verdict is this one, or one of these; none when the gate is passed.
 
         Raises:
-            InputError: a word that is no verdict, or nothing was judged, which is no pass.
+            InputError: a word that is no verdict, or nothing was decided, which is no pass.
         """
-        words = list(fail_on)
+        words = [fail_on] if isinstance(fail_on, str) else list(fail_on)
         self.gate(Policy.failing_on(words))
         return self.verdicts.filter(pl.col("verdict").is_in(words))
 

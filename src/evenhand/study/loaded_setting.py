@@ -171,6 +171,7 @@ class LoadedSetting:
             generations=generations_design(self.generations),
             probed=None if spec.probing is None else spec.probing.audited(self.base, self.kind),
             notes=(*self.dataset.notes, *self.base.notes, *self._split_notes(), *noted, *self._membership_notes()),
+            warnings=tuple(self._seen_warnings()),
         )
 
     def _template_notes(self) -> list[str]:
@@ -193,6 +194,22 @@ class LoadedSetting:
         asked += [] if first.questioning is None else [first.questioning.texts.inputs]
         methods = [self.spec.method(name) for name in self.spec.methods]
         return tuple(cut_notes(self.base, methods, self.prompts, [text for texts in asked for text in texts]))
+
+    def _seen_warnings(self) -> list[str]:
+        """Return a sentence for each further test set with inputs that models are trained or tuned on."""
+        found = []
+        for name, other in self.others.items():
+            keys, most = np.array(other.keys), 0
+            for sample in self.samples.values():
+                positions = np.concatenate([sample.parts.train, sample.parts.validation])
+                seen = {self.loaded.keys[int(place)] for place in positions}
+                most = max(most, int(sum(key in seen for key in keys)))
+            if most:
+                found.append(
+                    f"{most:,} of the {len(keys):,} examples of the test set {name} are among those that models are "
+                    "trained or tuned on: it does not show how they do on new ones."
+                )
+        return found
 
     def _membership_notes(self) -> list[str]:
         """Return a note on what an attack on language models reads, and whom it counts as everyone."""
