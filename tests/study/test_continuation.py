@@ -85,8 +85,8 @@ def test_seeds_by_name_are_followed_by_the_smallest_others(small_study, tmp_path
 def test_a_continued_study_says_so_in_its_file_and_before_all_verdicts(study, folder, tmp_path):
     out = needing(folder, 5)
     found = with_more_seeds(study, out, lambda text: None)
-    with Store(out).accepted(make_plan(found, None)) as accepted:
-        assert accepted.continued == found.continued
+    with accepted(Store(out), make_plan(found, None)) as written:
+        assert written.continued == found.continued
     assert yaml.safe_load((out / "study.yaml").read_text())["continued"][0]["seeds"] == {"main": 3}
     design = make_plan(StudySpec(**yaml.safe_load((out / "study.yaml").read_text())), None).design("")
     (warning,) = design.settings["main"].warnings
@@ -95,13 +95,13 @@ def test_a_continued_study_says_so_in_its_file_and_before_all_verdicts(study, fo
 
 def test_running_again_without_more_keeps_what_was_continued(study, folder):
     out = needing(folder, 5)
-    with Store(out).accepted(make_plan(with_more_seeds(study, out, lambda text: None), None)):
+    with accepted(Store(out), make_plan(with_more_seeds(study, out, lambda text: None), None)):
         pass
-    with Store(out).accepted(make_plan(study, None)) as accepted:
-        assert [each.seeds for each in accepted.continued] == [{"main": 3}]
+    with accepted(Store(out), make_plan(study, None)) as written:
+        assert [each.seeds for each in written.continued] == [{"main": 3}]
     again = with_more_seeds(study, out, lambda text: None)
-    with Store(out).accepted(make_plan(again, None)) as accepted:
-        assert [each.seeds for each in accepted.continued] == [{"main": 3}], "once, if it was killed and goes on"
+    with accepted(Store(out), make_plan(again, None)) as written:
+        assert [each.seeds for each in written.continued] == [{"main": 3}], "once, if it was killed and goes on"
 
 
 def test_a_study_that_was_never_continued_says_nothing(study):

@@ -142,9 +142,8 @@ def test_a_text_is_cut_where_the_model_has_no_more_positions():
     tokenizer.model_max_length = 60
     asked = encode_prompts(tokenizer, lines(4)[0], 60)
     word = tokenizer(" was", add_special_tokens=False)["input_ids"]
-    longest = max(map(len, asked))
-    (said, *_) = generate_first_lines(Scripted(word * 200), tokenizer, asked, CPU)
-    assert len(tokenizer(f" {said}", add_special_tokens=False)["input_ids"]) == 60 - longest
+    for prompt, said in zip(asked, generate_first_lines(Scripted(word * 200), tokenizer, asked, CPU), strict=True):
+        assert len(tokenizer(f" {said}", add_special_tokens=False)["input_ids"]) == 60 - len(prompt)
 
 
 @pytest.mark.parametrize(

@@ -171,8 +171,8 @@ def judge(
     undecided = not _decided(given, held, found) and not any(finding.fails for finding in held)
     if undecided and "inconclusive" not in policy.model_fields_set:
         raise InputError(
-            f"nothing is decided: each of the {len(held)} rows is inconclusive or could not be judged; more examples "
-            "or runs may decide, and a policy with `inconclusive: pass` lets them pass"
+            "nothing is decided: every row is inconclusive or could not be judged; more examples or runs may decide, "
+            "and a policy with `inconclusive: pass` lets them pass"
         )
     day = today or date.today()
     waived = [_waived(finding, policy.waivers, day) for finding in held]

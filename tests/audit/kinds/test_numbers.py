@@ -305,7 +305,6 @@ def test_what_rounding_makes_of_a_constant_change_is_no_verdict(size: float, new
     frame = shifted(new, size * np.random.default_rng(0).uniform(10, 90, 200))
     results = audited(frame, value="v", groups=["g"], **{**PAIRED, "range": None, **options})
     assert set(results.verdicts["verdict"]) == {"inconclusive"}
-    assert results.failed({"worse"}).is_empty()
     gaps = results.verdicts.filter(comparison="gap change")["contrast"].to_list()
     assert "range" in options or options.get("scale") == "rank" or gaps == [0.0]
 
