@@ -108,6 +108,32 @@ def test_bounds_of_gaps_in_every_design(name, repetitions):
         assert share.max() <= most(1.3 * tail, n), tail
 
 
+def bounds_of_runs(runs: int, units: int, rate: float, gap: float, correlation: float, rng: np.random.Generator):
+    """The interval where several runs, which agree to eight parts in ten, see the same versions."""
+    common, own = rng.normal(size=units), rng.normal(size=(2, units))
+    sides = []
+    for side, level in enumerate((rate, rate + gap)):
+        lasting = np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own[side]
+        latent = np.sqrt(0.8) * lasting + np.sqrt(0.2) * rng.normal(size=(runs, units))
+        outcomes = (latent < norm.ppf(level)).astype(float)
+        sides.append([(one.mean(), np.full(units, 1 / units), (one - one.mean()) / units, None) for one in outcomes])
+    return Sided.of([np.arange(units)] * (2 * runs), sides, uneven=True).few_events_of()
+
+
+@pytest.mark.simulate
+@pytest.mark.parametrize("runs", [3, 5])
+@pytest.mark.parametrize("units", [30, 100])
+@pytest.mark.parametrize(("rate", "gap"), [(0.05, 0.0), (0.05, 0.1), (0.2, 0.2)])
+@pytest.mark.parametrize("correlation", [0.0, 0.95, 0.999])
+def test_bounds_of_several_runs(runs, units, rate, gap, correlation, repetitions):
+    n, misses = repetitions(400), np.zeros(2)
+    for repetition in range(n):
+        interval = bounds_of_runs(runs, units, rate, gap, correlation, np.random.default_rng([9, repetition]))
+        low, high = interval.bounds(0.05)
+        misses += [low > -gap, high < -gap]
+    assert misses.max() / n <= most(0.05, n)
+
+
 def table(units: int, draw: Draw, seed: int) -> pl.DataFrame:
     first, second, unit, other = draw(np.random.default_rng([8, seed]))
     return pl.DataFrame(
