@@ -88,7 +88,8 @@ class Columns:
             row = first_row(unknown)
             raise InputError(
                 f'{self.subject(name, role)} is "{values[row]}" in {unknown.sum():,} of {len(values):,} rows, first in '
-                f"row {row}, which stands for a missing value; fill in these cells, or remove the rows"
+                f"row {row}, which stands for a missing value; fill in these cells, remove the rows, or write it in "
+                "another way if it is a name"
             )
         return values
 
