@@ -9,7 +9,7 @@ import polars as pl
 
 from evenhand.audit.comparisons import OVERLAP
 from evenhand.audit.design import Design
-from evenhand.audit.measures import idle_margins, wide_margins
+from evenhand.audit.measures import doubtful_margins
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, TWO_MODELS
 from evenhand.report.collapsed_sentences import collapsed_lines, constant_lines
 from evenhand.report.looks import look_lines
@@ -51,7 +51,7 @@ def doubts(results: Reportable, pairs: Sequence[Pair]) -> Doubts:
     before = (
         warnings,
         constant_lines(results.estimates, design),
-        [*wide_margins(design.margins), *idle_margins(design.margins, verdicts["measure"].unique())],
+        doubtful_margins(design.margins, verdicts["measure"].unique()),
         overlap_lines(verdicts),
     )
     after = (failed, collapsed_lines(verdicts, design, named=False), scope, look_lines(results))

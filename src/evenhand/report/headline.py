@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evenhand.audit.measures import idle_margins, wide_margins
+from evenhand.audit.measures import doubtful_margins
 from evenhand.report.collapsed_sentences import collapsed_lines, constant_lines
 from evenhand.report.detail_sentences import (
     disparity_lines,
@@ -68,8 +68,7 @@ def details(results: Reportable) -> list[str]:
     lines = [
         *([_MEANING] if any(_MISSED in line for line in headline_.lines) else []),
         *(sentence(pair, design, len(design.settings) > 1) for pair in headline_.counted),
-        *wide_margins(design.margins),
-        *idle_margins(design.margins, verdicts["measure"].unique()),
+        *doubtful_margins(design.margins, verdicts["measure"].unique()),
         *(warning for setting in design.settings.values() for warning in setting.warnings),
         *constant_lines(results.estimates, design),
         *overlap_lines(verdicts),

@@ -34,8 +34,8 @@ __all__ = [
     "check_margins",
     "check_measures",
     "declaring",
+    "doubtful_margins",
     "free_name",
-    "idle_margins",
     "is_selected",
     "known",
     "list_measures",
@@ -246,23 +246,23 @@ def wide_margins(margins: Mapping[str, float]) -> list[str]:
     ]
 
 
-def idle_margins(margins: Mapping[str, float], compared: Iterable[str]) -> list[str]:
+def doubtful_margins(margins: Mapping[str, float], compared: Iterable[str]) -> list[str]:
+    """A sentence for each margin that calls great harm harmless, and for each that serves no compared measure."""
+    return [*wide_margins(margins), *_idle_margins(margins, compared)]
+
+
+def _idle_margins(margins: Mapping[str, float], compared: Iterable[str]) -> list[str]:
     """A sentence for each margin that none of the compared measures has, as where it is meant for another one."""
     there = [known()[name] for name in compared if name in known()]
-    if not there:
-        return []
-    idle = [name for name in margins if not any(name in _margins_of(measure) for measure in there)]
+    serves = {
+        name: any(measure.margin({name: margin}) is not None for measure in there) for name, margin in margins.items()
+    }
     return [
         f"The margin of {name} serves no measure of this audit"
         + (": it is for measures between 0 and 1, so name each other measure's own." if name == "default" else ".")
-        for name in idle
+        for name in margins
+        if there and not serves[name]
     ]
-
-
-def _margins_of(measure: Measure) -> list[str | None]:
-    """The names under which a margin serves a measure."""
-    default = "default" if measure.default_margin or measure.squares else None
-    return [measure.name, measure.squares, default] if measure.decides else []
 
 
 def _range(name: str) -> float:
