@@ -14,7 +14,8 @@ from evenhand.decimals import as_meant
 
 FOR_MISSING = frozenset(("#n/a", "n/a", "na", "nan", "nat", "null", "<na>", "\\n"))
 """Words that tables hold for a missing value, in small letters; `none` is a group too often."""
-_NO_NAME = FOR_MISSING | {"", "?"}
+NO_NAME = FOR_MISSING | {"", "?"}
+"""Likewise with blanks and question marks, which name no class and no unit."""
 
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)(?:\.0+)?$"
 _PLAIN = r"^[+-]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?$"
@@ -136,12 +137,12 @@ def without_nan(values: pl.Series) -> pl.Series:
     return filled if is_quantity(filled) else values
 
 
-def says_missing(values: pl.Series, more: Collection[str] = ()) -> pl.Series:
+def says_missing(values: pl.Series, words: Collection[str] = NO_NAME) -> pl.Series:
     """A mask of the texts that are words for a missing value, such as NA, ? or blanks, bool [n].
 
     Args:
         values: a column.
-        more: further words, in small letters.
+        words: which, in small letters.
 
     Example:
         >>> import polars as pl
@@ -151,8 +152,8 @@ def says_missing(values: pl.Series, more: Collection[str] = ()) -> pl.Series:
     """
     if values.dtype not in (pl.String, pl.Categorical, pl.Enum):
         return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
-    words = values.cast(pl.String).str.strip_chars().str.to_lowercase()
-    return words.is_in([*_NO_NAME, *more]).fill_null(False)
+    texts = values.cast(pl.String).str.strip_chars().str.to_lowercase()
+    return texts.is_in([*words]).fill_null(False)
 
 
 def spelled_alike(words: pl.Series) -> list[list[tuple[str, int]]]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from evenhand.errors import InputError, first_line
 from evenhand.tables.files import distinct_names, no_column
-from evenhand.tables.values import as_numbers, as_text, in_thousands, not_numbers, says_missing, without_nan
+from evenhand.tables.values import NO_NAME, as_numbers, as_text, in_thousands, not_numbers, says_missing, without_nan
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 TRUTH = {"false": "0", "true": "1"}
 """Words for truth values, and the digits that mean the same."""
 
-_NAMES_NOTHING = {"unit": ("none",)}
-"""By role, words that stand for a missing value there, and may be names elsewhere."""
+_NAMES_NOTHING = {"unit": NO_NAME | {"none"}}
+"""By role, words that stand for a missing value where others do than elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Columns:
                 f"{self.subject(name, role)} is empty in {values.null_count():,} of {len(values):,} rows, first in row "
                 f"{first_row(values.is_null())}; fill in these cells, or remove the rows"
             )
-        unknown = says_missing(values, _NAMES_NOTHING.get(role, ()))
+        unknown = says_missing(values, _NAMES_NOTHING.get(role, NO_NAME))
         if unknown.any():
             row = first_row(unknown)
             raise InputError(

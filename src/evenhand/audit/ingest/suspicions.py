@@ -13,7 +13,7 @@ from evenhand.audit.ingest.columns import Columns
 from evenhand.audit.ingest.membership_scores import Scored
 from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.errors import InputError
-from evenhand.tables.values import FOR_MISSING, is_quantity, spelling_notes
+from evenhand.tables.values import FOR_MISSING, is_quantity, says_missing, spelling_notes
 
 _FAR_BELOW_CHANCE = 5.0
 """Standard errors below an area of a half at which scores are no accident."""
@@ -79,7 +79,8 @@ def spellings(predicted: Outcomes | None, groups: Mapping[str, TableGroups], row
 
 def _spelled_out(attribute: str, words: pl.Series) -> list[str]:
     """A note on groups whose names are words for a missing value, such as NULL."""
-    found = sorted(word for word in words.drop_nulls().unique() if word.strip().lower() in FOR_MISSING)
+    distinct = words.drop_nulls().unique()
+    found = sorted(distinct.filter(says_missing(distinct, FOR_MISSING)))
     if not found:
         return []
     named = ", ".join(f'"{word}"' for word in found)
