@@ -151,7 +151,8 @@ def _mean(judged: Sequence[SettingContrast], codes: Codes) -> MetaAnalysis | Non
     for row, columns, (_, contributed) in zip(totals, units, totals_by_setting, strict=True):
         row[columns] = contributed
     samples = [min(place for place, theirs in enumerate(units) if np.isin(own, theirs).any()) for own in units]
-    return pool(estimates, variances, "equal", totals @ totals.T, max(common - 1, 1), intervals, samples)
+    shared, shared_df = totals @ totals.T, max(common - 1, 1)
+    return pool(estimates, variances, shared=shared, shared_df=shared_df, intervals=intervals, samples=samples)
 
 
 def _unseen(judged: Sequence[SettingContrast]) -> Unseen | None:

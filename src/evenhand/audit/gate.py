@@ -186,8 +186,8 @@ def judge(
 
 def _decided(verdicts: pl.DataFrame, held: Sequence[Finding], subgroups: Sequence[Mapping[str, Any]]) -> bool:
     """Whether some comparison has a verdict, some limit is met or missed, or a subgroup is found to fare worse."""
-    limits = [finding.outcome for finding in held if finding.limit is not None]
-    return bool(subgroups) or (verdicts["verdict"] != "inconclusive").any() or {"passed", "failed"} & {*limits} != set()
+    limits = any(finding.limit is not None and finding.outcome != "inconclusive" for finding in held)
+    return limits or bool(subgroups) or (verdicts["verdict"] != "inconclusive").any()
 
 
 def _worse_subgroups(findings: pl.DataFrame | None) -> list[Mapping[str, Any]]:

@@ -104,7 +104,7 @@ def save(
     and that still has the history of margins.
 
     Raises:
-        InputError: `folder` is a file.
+        InputError: `folder` is a file, or cannot be made.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; results are kept in a folder")

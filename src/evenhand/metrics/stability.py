@@ -45,7 +45,8 @@ def self_consistency(y_pred: Any, *, tested: Any = None, sample_weight: Any = No
     known = np.ones(predicted.shape, dtype=bool) if tested is None else np.asarray(tested, dtype=bool)
     if known.shape != predicted.shape:
         raise InputError(f"tested has the shape {known.shape}; that of y_pred is {predicted.shape}")
-    if any(map(is_missing, predicted[known].tolist())):
+    given_labels = predicted[known]
+    if given_labels.dtype.kind in "fO" and any(map(is_missing, given_labels.tolist())):
         raise InputError("y_pred holds missing values; say in tested which predictions there are")
     given = weights_of(sample_weight, predicted.shape[1])
     runs, agreeing = known.sum(axis=0), np.zeros(predicted.shape[1])

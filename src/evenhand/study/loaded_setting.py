@@ -197,19 +197,20 @@ class LoadedSetting:
 
     def _seen_warnings(self) -> list[str]:
         """Return a sentence for each further test set with inputs that models are trained or tuned on."""
-        found = []
-        for name, other in self.others.items():
-            keys, most = np.array(other.keys), 0
-            for sample in self.samples.values():
-                positions = np.concatenate([sample.parts.train, sample.parts.validation])
-                seen = {self.loaded.keys[int(place)] for place in positions}
-                most = max(most, int(sum(key in seen for key in keys)))
-            if most:
-                found.append(
-                    f"{most:,} of the {len(keys):,} examples of the test set {name} are among those that models are "
-                    "trained or tuned on: it does not show how they do on new ones."
-                )
-        return found
+        if not self.others:
+            return []
+        distinct = {id(sample): sample.parts for sample in self.samples.values()}.values()
+        learned = [{self.loaded.keys[int(place)] for place in (*parts.train, *parts.validation)} for parts in distinct]
+        seen = {
+            name: max((sum(key in keys for key in other.keys) for keys in learned), default=0)
+            for name, other in self.others.items()
+        }
+        return [
+            f"{most:,} of the {len(self.others[name].keys):,} examples of the test set {name} are among those that "
+            "models are trained or tuned on: it does not show how they do on new ones."
+            for name, most in seen.items()
+            if most
+        ]
 
     def _membership_notes(self) -> list[str]:
         """Return a note on what an attack on language models reads, and whom it counts as everyone."""

@@ -236,9 +236,11 @@ def _check_translated_lines(trials: Iterable[Trial]) -> None:
     for trial in trials:
         if trial.setting.kind == "translation" and not trial.setting.stated:
             of_method.setdefault(f"{trial.setting.name}.{trial.method} {trial.candidate}", []).append(trial)
-    for same in of_method.values():
-        from evenhand.tasks import translation
+    if not of_method:
+        return
+    from evenhand.tasks import translation
 
+    for same in of_method.values():
         setting, first = same[0].setting, same[0]
         lines = [each for trial in same for each in (trial.examples, trial.sample.validation)]
         learned = [each for each in lines if isinstance(each, TrainingPairs | Translations)]

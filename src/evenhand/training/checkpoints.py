@@ -104,7 +104,7 @@ class NearestCheckpoint:
 
 
 def trained_state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The trained parameters and the buffers, which batch normalization may have changed, by name; not copied."""
+    """Return the trained parameters and the buffers, which batch normalization may have changed, by name; no copies."""
     buffers = {name for name, _ in module.named_buffers()}
     state = module.state_dict(keep_vars=True)
     return {name: tensor.detach() for name, tensor in state.items() if tensor.requires_grad or name in buffers}
