@@ -10,7 +10,7 @@ from evenhand.audit.design import Design, SettingDesign
 from evenhand.audit.planted_harm import MEASURE
 from evenhand.errors import InputError
 from evenhand.report.detectable_harm import detectable_lines, harm_chart, loss_grids, losses
-from evenhand.report.wording import NONE
+from evenhand.report.number_text import NONE
 
 DESIGN = Design(
     settings={"s": SettingDesign(references=("full",), methods=("full", "lora"))}, margins={"default": 0.02}

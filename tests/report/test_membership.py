@@ -13,9 +13,9 @@ from evenhand.errors import InputError
 from evenhand.report.figures import write
 from evenhand.report.markdown import markdown
 from evenhand.report.membership import membership_grids
+from evenhand.report.number_text import NONE
 from evenhand.report.page import html
 from evenhand.report.roc import roc_chart
-from evenhand.report.wording import NONE
 
 N = 900
 

@@ -16,8 +16,9 @@ from evenhand.audit.design import MarginChange
 from evenhand.records import TABLES
 from evenhand.report import offline, page, verdict_tables
 from evenhand.report.headline import headline
+from evenhand.report.number_text import interval, number
 from evenhand.report.question_grid import question_grid
-from evenhand.report.wording import digits, interval, number
+from evenhand.report.wording import digits
 
 ATTACK = "<script>alert(1)</script>"
 

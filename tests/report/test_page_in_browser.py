@@ -11,7 +11,7 @@ import pytest
 import evenhand as eh
 from browser import check_in_every_form, visiting
 from evenhand.report import page, theme
-from evenhand.report.wording import interval, number
+from evenhand.report.number_text import interval, number
 
 pytestmark = pytest.mark.slow
 

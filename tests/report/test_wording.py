@@ -8,7 +8,8 @@ import pytest
 from evenhand import records
 from evenhand.audit.design import Design, SettingDesign
 from evenhand.report.detail_sentences import smallest_harm, verdict_lines
-from evenhand.report.wording import interval, number, place, span, title
+from evenhand.report.number_text import interval, number, span
+from evenhand.report.wording import place, title
 
 DESIGN = Design(
     settings={"faces": SettingDesign(references=("full",), methods=("full", "lora", "head"))},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evenhand.report.wording import Row, digits, measure_named, number
+from evenhand.report.number_text import number
+from evenhand.report.wording import Row, digits, measure_named
 
 _FAR = 2
 """Bounds are given as a range where the largest is more than so many times the smallest."""

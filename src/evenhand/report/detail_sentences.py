@@ -14,6 +14,7 @@ from evenhand.audit.strictness import expected_false_alarms
 from evenhand.report.amounts import within_range
 from evenhand.report.chart_parts import capital
 from evenhand.report.contrast_panels import positive_is
+from evenhand.report.number_text import interval, number, span
 from evenhand.report.wording import (
     EVERYONE,
     Row,
@@ -23,16 +24,13 @@ from evenhand.report.wording import (
     claims,
     compared,
     digits,
-    interval,
     main_split,
     measure_in_place,
     measure_named,
-    number,
     others_of,
     place,
     settings_of,
     single_part,
-    span,
     tally,
     title,
 )

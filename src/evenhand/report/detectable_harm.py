@@ -24,18 +24,10 @@ from evenhand.report.chart_parts import (
     short,
     verdict_margin,
 )
+from evenhand.report.number_text import NONE, number
 from evenhand.report.reportable import Reportable
 from evenhand.report.tables import Grid
-from evenhand.report.wording import (
-    EVERYONE,
-    NONE,
-    Row,
-    by_setting_and_split,
-    main_split,
-    methods_of,
-    number,
-    settings_of,
-)
+from evenhand.report.wording import EVERYONE, Row, by_setting_and_split, main_split, methods_of, settings_of
 
 POWERS = (0.5, 0.8, 0.9)
 """The powers in the columns of the tables; the chart's bars run from the first to the last."""

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 from evenhand.audit.gate import Answer, Finding
 from evenhand.report.markdown import escaped
-from evenhand.report.wording import compared, digits, heading, interval, measure_in_place, number, place, title
+from evenhand.report.number_text import interval, number
+from evenhand.report.wording import compared, digits, heading, measure_in_place, place, title
 from evenhand.visible_text import visible
 
 _MOST = 50

@@ -9,9 +9,10 @@ import polars as pl
 from evenhand.audit.design import Design, LooksDesign
 from evenhand.audit.looks import Outcome, outcome
 from evenhand.records.schemas import DECIDED, FUTILE, NOT_JUDGED, OPEN, TOO_FEW_RUNS
+from evenhand.report.number_text import NONE, interval, number
 from evenhand.report.reportable import Reportable
 from evenhand.report.tables import Grid
-from evenhand.report.wording import NONE, Row, by_setting_and_split, compared, digits, heading, interval, number, place
+from evenhand.report.wording import Row, by_setting_and_split, compared, digits, heading, place
 
 INFLATED = (
     "a verdict stands from the look that gave it, and its estimate, taken when it decided, is too extreme on average"

@@ -8,19 +8,9 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.measures import of_kind, shown_in
+from evenhand.report.number_text import NONE, interval, number
 from evenhand.report.tables import Footnotes, Grid
-from evenhand.report.wording import (
-    NONE,
-    Row,
-    by_setting_and_split,
-    digits,
-    interval,
-    measure_named,
-    methods_of,
-    number,
-    place,
-    title,
-)
+from evenhand.report.wording import Row, by_setting_and_split, digits, measure_named, methods_of, place, title
 
 ACCURACY = "membership_train_accuracy"
 

@@ -8,7 +8,8 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.audit.measures import shown_in
-from evenhand.report.wording import Row, interval, main_split, methods_of, number, settings_of
+from evenhand.report.number_text import interval, number
+from evenhand.report.wording import Row, main_split, methods_of, settings_of
 
 _OUTCOMES: Mapping[str, str] = {
     "worse": "{method} leaks more than {reference}",

@@ -13,11 +13,12 @@ from evenhand.report.contrast_panels import positive_is
 from evenhand.report.detail_sentences import smallest_harm
 from evenhand.report.evidence import choices, evidence
 from evenhand.report.headline import details, headline
+from evenhand.report.number_text import NONE
 from evenhand.report.question_grid import GridCell, QuestionGrid, question_grid
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.sections import contents
 from evenhand.report.visible_names import with_visible_names
-from evenhand.report.wording import NONE, measure_named, one_run_each, others_of, trained
+from evenhand.report.wording import measure_named, one_run_each, others_of, trained
 
 _OPEN = 60
 """With at most this many verdict rows, all tables are open."""

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from evenhand.audit.measures import shown_in
+from evenhand.report.number_text import NONE, interval, number
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.tables import Footnotes, Grid
-from evenhand.report.wording import NONE, Row, by_setting_and_split, digits, interval, methods_of, number, place, title
+from evenhand.report.wording import Row, by_setting_and_split, digits, methods_of, place, title
 
 _SAME = ("attribute", "group", "class", "method")
 """The columns that the rows of a ratio and of its rule agree in, within a setting and split."""

@@ -19,6 +19,7 @@ from evenhand.report.looks import ABOUT as ABOUT_LOOKS
 from evenhand.report.looks import look_grids
 from evenhand.report.membership import membership_grids
 from evenhand.report.membership_sentences import correlation_lines
+from evenhand.report.number_text import NONE
 from evenhand.report.numbers import number_blocks, regression_blocks
 from evenhand.report.plane import plane_blocks
 from evenhand.report.probes import probe_blocks
@@ -31,7 +32,7 @@ from evenhand.report.subgroups import subgroup_blocks, subgroup_grids, subgroup_
 from evenhand.report.tables import Grid, estimate_grids
 from evenhand.report.thresholds import threshold_blocks, threshold_grids
 from evenhand.report.translations import translation_blocks
-from evenhand.report.wording import NONE, measure_named, one_run_each
+from evenhand.report.wording import measure_named, one_run_each
 
 Tables = list[tuple[str, str, list[Grid]]]
 """Tables by setting and split."""

@@ -16,19 +16,17 @@ from evenhand.report import theme, vega
 from evenhand.report.amounts import bound, difference
 from evenhand.report.blocks import Block, Figure, Spot, blocks_of
 from evenhand.report.chart_parts import choose, short
+from evenhand.report.number_text import NONE, interval, number
 from evenhand.report.reportable import Reportable
 from evenhand.report.tables import Grid
 from evenhand.report.wording import (
     GAP_WORDS,
-    NONE,
     Row,
     by_setting_and_split,
     compared,
     digits,
     heading,
-    interval,
     measure_named,
-    number,
     others,
     title,
 )

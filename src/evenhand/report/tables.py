@@ -10,19 +10,8 @@ from typing import Any
 import polars as pl
 
 from evenhand.audit.design import Design
-from evenhand.report.wording import (
-    NONE,
-    Row,
-    by_setting_and_split,
-    digits,
-    heading,
-    interval,
-    methods_of,
-    number,
-    place,
-    settings_of,
-    title,
-)
+from evenhand.report.number_text import NONE, interval, number
+from evenhand.report.wording import Row, by_setting_and_split, digits, heading, methods_of, place, settings_of, title
 
 
 @dataclass(frozen=True)

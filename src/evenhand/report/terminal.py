@@ -9,21 +9,11 @@ import polars as pl
 
 from evenhand.audit.design import Design
 from evenhand.report.headline import details, headline
+from evenhand.report.number_text import interval, number
 from evenhand.report.question_grid import question_grid
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.visible_names import with_visible_names
-from evenhand.report.wording import (
-    claims,
-    digits,
-    heading,
-    interval,
-    measure_named,
-    number,
-    place,
-    single_part,
-    title,
-    trained,
-)
+from evenhand.report.wording import claims, digits, heading, measure_named, place, single_part, title, trained
 
 MOST_ROWS = 24
 MOST_ACROSS = 8

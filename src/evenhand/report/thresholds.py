@@ -13,10 +13,11 @@ from evenhand.errors import InputError
 from evenhand.report import theme, vega
 from evenhand.report.blocks import Block, Figure, Spot, attributes_of, blocks_of, stem
 from evenhand.report.chart_parts import bounds, capital, choose, choose_attribute, in_order, row_key, short
+from evenhand.report.number_text import NONE, number
 from evenhand.report.reportable import Reportable
 from evenhand.report.sizes import group_sizes
 from evenhand.report.tables import Grid
-from evenhand.report.wording import EVERYONE, NONE, by_setting_and_split, methods_of, number
+from evenhand.report.wording import EVERYONE, by_setting_and_split, methods_of
 
 _PANEL, _HEIGHT = 180, 180
 _BANDS = 6

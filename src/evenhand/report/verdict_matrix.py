@@ -14,10 +14,10 @@ import polars as pl
 from evenhand.audit.design import Design
 from evenhand.report.chart_parts import capital
 from evenhand.report.contrast_panels import positive_is
+from evenhand.report.number_text import NONE, interval, number
 from evenhand.report.reportable import Reportable
 from evenhand.report.wording import (
     GAP_WORDS,
-    NONE,
     Row,
     by_pair,
     by_setting_and_split,
@@ -25,9 +25,7 @@ from evenhand.report.wording import (
     compared,
     digits,
     heading,
-    interval,
     main_split,
-    number,
     place,
     single_part,
     trained,

@@ -13,11 +13,11 @@ from evenhand.audit.design import Design
 from evenhand.records import VERDICTS
 from evenhand.records.schemas import THE_METHODS
 from evenhand.report import theme
+from evenhand.report.number_text import NONE, interval, number
 from evenhand.report.tables import Footnotes, Grid
 from evenhand.report.wording import (
     EVERYONE,
     GAP_WORDS,
-    NONE,
     by_pair,
     by_setting_and_split,
     claims,
@@ -25,9 +25,7 @@ from evenhand.report.wording import (
     counts,
     digits,
     heading,
-    interval,
     measure_named,
-    number,
     others,
     others_of,
     place,

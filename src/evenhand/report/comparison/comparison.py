@@ -23,7 +23,8 @@ from evenhand.report.comparison.rows import (
     unmatched,
     verdicts_side_by_side,
 )
-from evenhand.report.wording import claims, measure_in_place, number, place, tally
+from evenhand.report.number_text import number
+from evenhand.report.wording import claims, measure_in_place, place, tally
 
 NO_TEST = (
     "Verdicts of two folders are not a test of their difference: one may be worse and the other inconclusive although "

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from evenhand.report.comparison.folders import Folder
+from evenhand.report.number_text import NONE
 from evenhand.report.tables import failed_trials, provenance_rows
-from evenhand.report.wording import NONE
 
 _STUDY_KEYS_ELSEWHERE = ("declared", "chosen", "margins", "measures", "figure", "seeds", "task", "model", "reference")
 """Keys of a study that the facts have from its design or its trials, or that only report a choice."""

@@ -17,7 +17,7 @@ from evenhand.report.comparison.tables import (
     lost_table,
     verdict_tables,
 )
-from evenhand.report.wording import NONE
+from evenhand.report.number_text import NONE
 from evenhand.visible_text import visible
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"

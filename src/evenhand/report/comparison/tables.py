@@ -12,7 +12,8 @@ from evenhand.report import theme
 from evenhand.report.comparison.comparison import NOT_JUDGED, Comparison
 from evenhand.report.comparison.paired import Pair
 from evenhand.report.comparison.rows import VERDICT_CELLS, SideBySide, shared
-from evenhand.report.wording import NONE, claims, compared, digits, heading, interval, number, place
+from evenhand.report.number_text import NONE, interval, number
+from evenhand.report.wording import claims, compared, digits, heading, place
 
 MOST_ROWS = 10_000
 """With more rows a page would pass 5 MB, so that it leaves out those of single classes."""

@@ -14,10 +14,11 @@ from evenhand.audit.measures import shown_in
 from evenhand.audit.measures.run_data import BINS
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import bounds, is_value, short
+from evenhand.report.number_text import number
 from evenhand.report.paper import layout
 from evenhand.report.reliability import CONFIDENCE, RELIABILITY, diagonal
 from evenhand.report.reportable import Reportable, levels
-from evenhand.report.wording import EVERYONE, methods_of, number
+from evenhand.report.wording import EVERYONE, methods_of
 
 _AXIS = 46
 _HISTOGRAM = 64

@@ -13,12 +13,13 @@ from evenhand.audit.kinds.membership import OWN, ROC
 from evenhand.audit.measures import shown_in
 from evenhand.report import theme, vega
 from evenhand.report.chart_parts import is_value, short
+from evenhand.report.number_text import NONE
 from evenhand.report.paper import layout
 from evenhand.report.paper.arrangement import APART, Arrangement, Room, arrange
 from evenhand.report.reliability import diagonal
 from evenhand.report.reportable import Reportable, levels
 from evenhand.report.roc import decades, least_decade
-from evenhand.report.wording import EVERYONE, NONE, methods_of
+from evenhand.report.wording import EVERYONE, methods_of
 
 _AXIS = 56
 """Pixels that a setting's axis of true positives takes."""
