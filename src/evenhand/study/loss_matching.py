@@ -6,13 +6,17 @@ reached at the same seed, and reports the distance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import PositiveInt, model_validator
 
+from evenhand.data.splits import SplitSpec
+from evenhand.errors import InputError
+from evenhand.methods.method import Method
 from evenhand.spec import Spec
+from evenhand.tasks import kind_of
 from evenhand.training.checkpoints import MatchedQuantity
 
 MATCHED: Mapping[MatchedQuantity, str] = {
@@ -39,6 +43,32 @@ class MatchSpec(Spec):
     def _bare(cls, value: Any) -> Any:
         """Read a plain word as `by`."""
         return {"by": value} if isinstance(value, str) else value
+
+    def check(self, task: str, methods: Mapping[str, Method], references: Sequence[str], split: SplitSpec) -> None:
+        """Raise InputError if the rest of a setting rules out matching.
+
+        Looks at the task's name, the methods by name, the references and `split:`.
+        """
+        if self.by == "validation_accuracy" and kind_of(task) != "classification":
+            raise InputError(f"match.by: {task} has no accuracy to match by; use validation_loss")
+        if not references:
+            raise InputError(
+                "match compares the other methods with the first reference, and there is none; set reference"
+            )
+        reference = references[0]
+        if methods[reference].epochs == 0:
+            raise InputError(f"match: the reference {reference} trains nothing, so no method can be matched to it")
+        if self.by != "train_loss" and not split.validation and split.column is None:
+            raise InputError(
+                f"match.by is {self.by}, and split.validation is 0: there are no validation examples; set it above 0, "
+                "such as 0.1, or match by train_loss"
+            )
+        for name, method in methods.items():
+            if name != reference and "epsilon" in type(method).model_fields:
+                raise InputError(
+                    f"match: methods.{name} is private, and choosing its checkpoint by a loss reveals more of the "
+                    "examples than its ε covers; leave out match, or this method"
+                )
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from evenhand.study.mitigation_spec import check_loss, check_thresholds
 from evenhand.study.probing_spec import ProbingSpec
 from evenhand.study.prompts_spec import PromptsSpec
 from evenhand.study.resources import ResourcesSpec
+from evenhand.study.training_check import check_training
 from evenhand.study.tuning import Candidate, TuningSpec, candidates
 from evenhand.tasks import kind_of, parse_task
-from evenhand.training.recipe import REARRANGES, TrainSpec
+from evenhand.training.recipe import TrainSpec
 
 MAIN = "main"
 """The name of the setting of a study that has only one."""
@@ -174,51 +175,18 @@ class Setting(Spec):
         """Refuse tuning that is impossible in this setting."""
         if self.tuning is None:
             return self
-        if self.tuning.score == "accuracy" and kind_of(self.task["name"]) != "classification":
-            raise InputError(f"tuning.score: {self.task['name']} has no accuracy to choose by; use loss")
+        self.tuning.check(self.task["name"], self.methods, self.seeds, self.split)
         for name in self.tuning.grid:
-            if name not in self.methods:
-                raise InputError(f'tuning.grid: "{name}" is not a method; {did_you_mean(name, self.methods)}')
             for candidate in self.candidates(name):
                 self.with_method(name, candidate.method).training(name)
-        if not self.split.validation and self.split.column is None:
-            raise InputError(
-                "tuning chooses on validation examples, and split.validation is 0: there are none; set it above 0, "
-                "such as 0.1"
-            )
-        if self.tuning.seeds == "one" and self.tuning.seed in self.seeds:
-            raise InputError(
-                f"tuning.seed is {self.tuning.seed}, one of the study's seeds; choose another, so that no run of the "
-                "study selects its own hyperparameters"
-            )
         return self
 
     @model_validator(mode="after")
     def _can_be_matched(self) -> Setting:
         """Refuse matching that is impossible in this setting."""
-        if self.match is None:
-            return self
-        if self.match.by == "validation_accuracy" and kind_of(self.task["name"]) != "classification":
-            raise InputError(f"match.by: {self.task['name']} has no accuracy to match by; use validation_loss")
-        if not self.reference:
-            raise InputError(
-                "match compares the other methods with the first reference, and there is none; set reference"
-            )
-        if self.method(self.reference[0]).epochs == 0:
-            raise InputError(
-                f"match: the reference {self.reference[0]} trains nothing, so no method can be matched to it"
-            )
-        if self.match.by != "train_loss" and not self.split.validation and self.split.column is None:
-            raise InputError(
-                f"match.by is {self.match.by}, and split.validation is 0: there are no validation examples; set it "
-                "above 0, such as 0.1, or match by train_loss"
-            )
-        for name in self.methods:
-            if name != self.reference[0] and "epsilon" in type(self.method(name)).model_fields:
-                raise InputError(
-                    f"match: methods.{name} is private, and choosing its checkpoint by a loss reveals more of the "
-                    "examples than its ε covers; leave out match, or this method"
-                )
+        if self.match is not None:
+            methods = {name: self.method(name) for name in self.methods}
+            self.match.check(self.task["name"], methods, self.reference, self.split)
         return self
 
     @model_validator(mode="after")
@@ -294,35 +262,10 @@ class Setting(Spec):
         """Return `train:` with the method's overrides."""
         overrides = self.methods[name].get("train", {})
         train = TrainSpec.parse({**self.train.model_dump(), **overrides}, f"methods.{name}.train")
-        for key, other in REARRANGES.items():
-            if getattr(train, key) and (train.base_dropout or self.methods[name].get("dropout")):
-                raise InputError(
-                    f"methods.{name}: train.{key} would change what its dropout draws, and with it the results; "
-                    f"set the dropout to 0, or {other}"
-                )
         try:
-            self.method(name).check_training(train)
+            check_training(self.method(name), train, self.task["name"])
         except InputError as error:
             raise InputError(f"methods.{name}: {error}") from None
-        if train.blocks is not None and kind_of(self.task["name"]) != "reviews":
-            raise InputError(
-                f"methods.{name}: train.blocks joins texts that are learned as a whole, and those of "
-                f"{self.task['name']} are not; leave it out"
-            )
-        if train.blocks is not None and "epsilon" in type(self.method(name)).model_fields:
-            raise InputError(
-                f"methods.{name}: a text may be in two blocks, so that its ε would not be that of a block; leave "
-                "train.blocks out of private methods"
-            )
-        if train.blocks is not None and train.packing:
-            raise InputError(
-                f"methods.{name}: train.packing keeps texts apart and train.blocks joins them; leave one of them out"
-            )
-        if train.packing and kind_of(self.task["name"]) == "classification":
-            raise InputError(
-                f"methods.{name}: train.packing is for language models, and {self.task['name']} trains classifiers; "
-                "leave it out"
-            )
         return train
 
     def needs(self, name: str) -> ResourcesSpec:

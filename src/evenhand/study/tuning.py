@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from evenhand.data.splits import SplitSpec
 from evenhand.errors import InputError, did_you_mean
 from evenhand.methods import parse_method
 from evenhand.methods.method import Method
 from evenhand.spec import Spec, field_names
+from evenhand.tasks import kind_of
 
 _SUCH = "{lora: {lr: [1.0e-4, 3.0e-4], epochs: [2, 4]}}"
 
@@ -73,6 +75,27 @@ class TuningSpec(Spec):
         if value not in SCORES:
             raise InputError(f"tuning.score should be loss or accuracy, both of the validation part, not {value!r}")
         return value
+
+    def check(self, task: str, methods: Collection[str], seeds: Sequence[int], split: SplitSpec) -> None:
+        """Raise InputError if the rest of a setting rules out tuning.
+
+        Looks at the task's name, the names of the methods, the seeds and `split:`.
+        """
+        if self.score == "accuracy" and kind_of(task) != "classification":
+            raise InputError(f"tuning.score: {task} has no accuracy to choose by; use loss")
+        for name in self.grid:
+            if name not in methods:
+                raise InputError(f'tuning.grid: "{name}" is not a method; {did_you_mean(name, methods)}')
+        if not split.validation and split.column is None:
+            raise InputError(
+                "tuning chooses on validation examples, and split.validation is 0: there are none; set it above 0, "
+                "such as 0.1"
+            )
+        if self.seeds == "one" and self.seed in seeds:
+            raise InputError(
+                f"tuning.seed is {self.seed}, one of the study's seeds; choose another, so that no run of the study "
+                "selects its own hyperparameters"
+            )
 
 
 @dataclass(frozen=True)
