@@ -217,7 +217,8 @@ def test_a_waiver_holds_until_its_day(harmed):
         ({"limits": [{"measure": "bleu", "at least": 0.5}]}, "these results have no estimates on bleu"),
         ({"rules": [{"measure": "bleu"}]}, "--measure bleu"),
         ({"waivers": [{"measure": "accuracy", "reason": "why"}]}, "until"),
-        ({"waivers": [{"until": "2027-13-01", "reason": "why"}]}, "until"),
+        ({"waivers": [{"until": "2027-13-01", "reason": "why"}]}, "is no day; write one such as 2027-05-31"),
+        ({"waivers": [{"until": 20270531, "reason": "why"}]}, "is no day; write one such as 2027-05-31"),
     ],
 )
 def test_a_policy_about_nothing_is_refused(harmed, policy, named):

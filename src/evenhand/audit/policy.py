@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from evenhand.errors import InputError, did_you_mean
+from evenhand.errors import InputError, did_you_mean, shortened
 from evenhand.records import COMPARISONS, VERDICTS
 from evenhand.spec import Spec
 
@@ -144,6 +144,15 @@ class Waiver(Where):
 
     until: date
     reason: str = Field(min_length=1)
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _day(cls, value: Any) -> Any:
+        """Refuse what is neither a date nor text that is one."""
+        try:
+            return date.fromisoformat(value) if isinstance(value, str) else date(value.year, value.month, value.day)
+        except (AttributeError, ValueError):
+            raise ValueError(f"{shortened(repr(value))} is no day; write one such as 2027-05-31") from None
 
     @model_validator(mode="after")
     def _names_rows(self) -> Waiver:
