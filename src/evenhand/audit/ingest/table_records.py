@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from evenhand import records
-from evenhand.audit.design import Design, MarginChange, SettingDesign, SubgroupsDesign
+from evenhand.audit.design import Design, MarginChange, SettingDesign
 from evenhand.audit.ingest.against import compared_with
 from evenhand.audit.ingest.attributes import TableGroups, attributes
 from evenhand.audit.ingest.columns import Columns, first_row
@@ -20,26 +20,26 @@ from evenhand.audit.ingest.membership_scores import Scored, scored_tables
 from evenhand.audit.ingest.pairing import Pairing, pair
 from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.audit.ingest.request import SETTING, TableRequest, several
+from evenhand.audit.ingest.request_checks import (
+    check_ranks,
+    check_references,
+    check_split,
+    favourable,
+    measures_and_margins,
+    searched_subgroups,
+    thresholds,
+)
 from evenhand.audit.ingest.suspicions import notes_on_patterns, spellings, warnings_on
 from evenhand.audit.ingest.table_contents import TableContents
 from evenhand.audit.ingest.trials import Runs, references, runs
-from evenhand.audit.ingest.values import ValueColumn, values_table
-from evenhand.audit.measures import (
-    SEVERAL,
-    Kind,
-    check_margins,
-    declaring,
-    is_selected,
-    known,
-    measure_named,
-    of_kind,
-    select,
-)
-from evenhand.audit.measures.stability import needs_reference
-from evenhand.audit.subgroups.searchable import refusal
-from evenhand.errors import InputError, did_you_mean
+from evenhand.audit.ingest.values import values_table
+from evenhand.errors import InputError
 
 __all__ = ["SETTING", "TableRecords", "TableRequest", "records_from_table"]
+
+
+_SMALL = 1e-30
+"""Weights between this and its inverse can be squared, summed and divided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,37 +70,28 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     """
     columns = Columns.of(frame, request.source)
     read = TableContents.of(columns, request)
-    predicted, membership, declared = read.predicted, read.membership, read.design
-    with declaring(declared):
-        margins = _margins({} if request.margins is None else request.margins)
-        measures = _measures(several(request.measures), [column.name for column in read.values])
-        _check_kinds("measures", several(request.measures), read.kinds, request.source)
-        _check_kinds("margins", margins, read.kinds, request.source)
-        if not measures:
-            _check_computed(margins, request.source)
-        if request.subgroups is not None and (refused := refusal(measures)) is not None:
-            raise InputError(f"{request.source}: {refused}")
+    predicted, membership = read.predicted, read.membership
+    measures, margins = measures_and_margins(request, read)
     if membership is not None and request.weight is not None:
         raise InputError(
             f"{request.source}: weights ({request.weight}) play no part in an audit of membership; leave weight out"
         )
     names = several(request.groups)
-    searchable = predicted is not None or read.numbers is not None or bool(read.values) or membership is not None
-    searched = _subgroups(request, searchable)
+    searched = searched_subgroups(request, read)
     cuts = None if searched is None else searched.cuts
     groups = attributes(columns, names, cuts) if names or membership is None else {}
     asked = several(request.against)
     compared = {name: values.names for name, values in groups.items()} if asked and read.of_groups else {}
     against, elsewhere = compared_with(asked, compared)
-    _check_ranks(read.values, against)
+    check_ranks(read.values, against)
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, read.labels, groups)
-    _check_split(request)
+    check_split(request)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
     suspicions = [*notes_on_patterns(groups), *spellings(predicted, groups, table_runs.rows)]
     suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
     chosen = references(several(request.reference), table_runs.methods, request.method)
-    _check_references(several(request.measures), chosen, request.source)
+    check_references(several(request.measures), chosen, request.source)
     holds = "prediction" if predicted or read.numbers else "row"
     known = coverage(table_runs.rows, pairing, chosen, groups, holds)
     warnings = (
@@ -124,15 +115,15 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
                     update={
                         "warnings": warnings,
                         "unmatched": known.unmatched,
-                        "favourable": _favourable(request, predicted),
+                        "favourable": favourable(request, predicted),
                         "against": against,
                     }
                 )
             },
             measures=measures,
-            declared=declared.declared,
+            declared=read.design.declared,
             gaps=request.comparison == "gap",
-            thresholds=_thresholds(request, predicted),
+            thresholds=thresholds(request, predicted),
             margins=margins,
             margin_history=(MarginChange(date=date.today().isoformat(), margins=margins),) if margins else (),
             paired=pairing.paired,
@@ -222,95 +213,6 @@ def _setting(
     )
 
 
-def _subgroups(request: TableRequest, searchable: bool) -> SubgroupsDesign | None:
-    """Which conjunctions of groups are searched; None where that is not asked for."""
-    if request.subgroups is None:
-        return None
-    if not searchable:
-        raise InputError(
-            f"{request.source}: subgroups are searched in predictions, values and membership scores, and there are none"
-        )
-    return SubgroupsDesign.parse(request.subgroups, "subgroups")
-
-
-def _favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["positive", "negative"] | None:
-    """The favourable prediction of two; None where it is not said."""
-    for name, value, allowed in (
-        ("favourable", request.favourable, ("positive", "negative")),
-        ("comparison", request.comparison, ("gap",)),
-    ):
-        if value is not None and value not in allowed:
-            raise InputError(f"{name} should be {' or '.join(allowed)}, not {value!r}")
-    if request.favourable is not None and (predicted is None or len(predicted.classes) > 2):
-        raise InputError(f"favourable {request.favourable} needs predictions of two classes, one of them positive")
-    return request.favourable
-
-
-def _check_references(measures: Sequence[str], references: Sequence[str], source: str) -> None:
-    """Refuse a measure that is asked for by its name and needs a reference where there is none."""
-    for name in measures:
-        if name not in SEVERAL and not references and needs_reference(measure_named(name)):
-            raise InputError(f"{source}: {name} compares each method with a reference; name it (reference)")
-
-
-def _check_split(request: TableRequest) -> None:
-    """Refuse a split that is none, and a test share that is no number."""
-    splits = ("fixed", "varying")
-    if request.split is not None and request.split not in splits:
-        raise InputError(
-            f'{request.source}: there is no split "{request.split}"; {did_you_mean(str(request.split), splits)}'
-        )
-    share = request.test_share
-    if share is not None and (isinstance(share, bool) or not isinstance(share, int | float)):
-        raise InputError(f"{request.source}: the test share (test_share) is a number between 0 and 1, not {share!r}")
-
-
-def _thresholds(request: TableRequest, predicted: Outcomes | None) -> bool:
-    """Whether rates over thresholds are asked for, which need probabilities of two classes."""
-    if request.thresholds and (predicted is None or predicted.probabilities is None or len(predicted.classes) > 2):
-        raise InputError(
-            f"{request.source}: thresholds need the probability of the positive one of two classes (probability)"
-        )
-    return request.thresholds
-
-
-_SMALL = 1e-30
-"""Weights between this and its inverse can be squared, summed and divided."""
-KINDS = ("predictions", "membership", "values", "regression")
-"""The kinds of records that a table holds."""
-
-
-def _measures(names: tuple[str, ...], values: Sequence[str]) -> tuple[str, ...]:
-    """The measures that are named, and those of the columns of values, which naming the column asks for."""
-    if not names:
-        return ()
-    return tuple(measure.name for kind in KINDS for measure in select([*names, *values], kind))
-
-
-def _check_kinds(keyword: str, names: Iterable[str], kinds: Sequence[Kind], source: str) -> None:
-    """Refuse measures, or margins of measures, of records that the table does not hold."""
-    for name in names:
-        if name not in SEVERAL and measure_named(name).kind not in kinds:
-            raise InputError(
-                f'{source}: {keyword}: "{name}" is a measure of {measure_named(name).kind}, and the table holds '
-                f"{' and '.join(kinds)}; {did_you_mean(name, of_kind(*kinds))}"
-            )
-
-
-def _check_computed(margins: Iterable[str], source: str) -> None:
-    """Refuse margins of measures that are computed only where they are asked for; no measure was."""
-    for name in margins:
-        if name not in SEVERAL and name in known() and not is_selected(name, ()):
-            raise InputError(f"{source}: margins: {name} is not computed; name it among the measures, too")
-
-
-def _check_ranks(values: Sequence[ValueColumn], against: Mapping[str, str]) -> None:
-    """Refuse ranks where groups are compared with others than their rest."""
-    for column in values:
-        if column.measure.scale == "rank" and against:
-            raise InputError(f"scale rank ({column.name}): a group is ranked among its rest; leave against out")
-
-
 def _weights(columns: Columns, name: str) -> np.ndarray:
     weights = columns.numbers(name, "weight")
     if not (weights > 0).all():
@@ -322,8 +224,3 @@ def _weights(columns: Columns, name: str) -> np.ndarray:
             "or too large to compute with; only the ratios of weights matter, so divide all by one number"
         )
     return weights
-
-
-def _margins(margins: Mapping[str, float]) -> dict[str, float]:
-    check_margins(margins)
-    return {name: float(margin) for name, margin in margins.items()}
