@@ -88,6 +88,12 @@ class TableContents:
         )
 
 
+def named_columns(columns: Columns, request: TableRequest) -> set[str]:
+    """The columns that have a role."""
+    named = [request.label, request.unit, *(name for _, name in _other_roles(columns, request))]
+    return {str(name) for name in named if name is not None}
+
+
 def _other_roles(columns: Columns, request: TableRequest) -> list[tuple[str, str | None]]:
     """The columns that are named in roles other than that of the label, (role, column)."""
     single = ("prediction", "method", "seed", "example", "weight", "member", "score")

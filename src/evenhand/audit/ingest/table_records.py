@@ -30,8 +30,9 @@ from evenhand.audit.ingest.request_checks import (
     thresholds,
 )
 from evenhand.audit.ingest.suspicions import notes_on_patterns, spellings, warnings_on
-from evenhand.audit.ingest.table_contents import TableContents
+from evenhand.audit.ingest.table_contents import TableContents, named_columns
 from evenhand.audit.ingest.trials import Runs, references, runs
+from evenhand.audit.ingest.unused_columns import unused_columns
 from evenhand.audit.ingest.values import values_table
 from evenhand.errors import InputError
 
@@ -96,6 +97,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     known = coverage(table_runs.rows, pairing, chosen, groups, holds)
     warnings = (
         *known.warnings,
+        *unused_columns(columns, request, named_columns(columns, request)),
         *warnings_on(predicted, membership, groups, table_runs.rows["method"]),
         *(read.numbers.warnings if read.numbers else ()),
         *(text for column in read.values for text in column.warnings(table_runs.rows, pairing.first, groups)),
