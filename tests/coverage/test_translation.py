@@ -20,7 +20,7 @@ from evenhand.audit.evaluation import Evaluation, Population, Run
 from evenhand.audit.kinds.predictions import PredictionReading
 from evenhand.audit.measures import measure_named
 from evenhand.audit.reading import setting_contrasts
-from evenhand.metrics.translation import bleu_of, bleu_statistics
+from evenhand.metrics.text_quality import bleu_of, bleu_statistics
 from random_effects import names_of
 
 UNITS, POPULATION, LEVELS, TRUE = 60, 400, 6, 4000

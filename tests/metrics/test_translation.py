@@ -15,18 +15,8 @@ from hypothesis import strategies as st
 
 from evenhand.errors import InputError
 from evenhand.metrics.pronouns import PRONOUN_CLASSES, pronoun_class, pronoun_readings
-from evenhand.metrics.translation import (
-    bleu,
-    bleu_of,
-    bleu_paper,
-    bleu_paper_statistics,
-    bleu_statistics,
-    delta_s,
-    gender_accuracy,
-    rouge_l,
-    stereotype_outcomes,
-    stereotype_shares,
-)
+from evenhand.metrics.text_quality import bleu, bleu_of, bleu_paper, bleu_paper_statistics, bleu_statistics, rouge_l
+from evenhand.metrics.translation import delta_s, gender_accuracy, stereotype_outcomes, stereotype_shares
 
 PRONOUNS = {
     "male": ("he", "him", "his", "himself"),

@@ -108,18 +108,13 @@ from evenhand.metrics.reliability import ReliabilityCurve, reliability_curve
 from evenhand.metrics.scores import balanced_accuracy, log_loss
 from evenhand.metrics.smooth import smooth_calibration_error
 from evenhand.metrics.stability import prediction_flip_rate, self_consistency
+from evenhand.metrics.text_quality import bleu, bleu_of, bleu_paper, bleu_paper_statistics, bleu_statistics, rouge_l
 from evenhand.metrics.translation import (
     STEREOTYPE_OUTCOMES,
     GenderAccuracy,
     StereotypeShares,
-    bleu,
-    bleu_of,
-    bleu_paper,
-    bleu_paper_statistics,
-    bleu_statistics,
     delta_s,
     gender_accuracy,
-    rouge_l,
     stereotype_outcomes,
     stereotype_shares,
 )

@@ -167,7 +167,7 @@ def test_an_influence_is_what_a_units_absence_changes(evaluation, measure):
 
 def test_bleu_of_the_jackknife_agrees_with_a_bootstrap_of_units(evaluation):
     """The standard error of one run's BLEU against 400 resamples of whole units."""
-    from evenhand.metrics.translation import bleu_of
+    from evenhand.metrics.text_quality import bleu_of
 
     run = evaluation.runs["general", 0]
     found, units = influence_of(evaluation, run, "bleu")
@@ -207,9 +207,9 @@ def test_what_cannot_be_known_is_null_with_the_reason(tables):
 
 
 def test_without_sacrebleu_the_rest_is_audited(tables, monkeypatch):
-    from evenhand.metrics import translation
+    from evenhand.metrics import text_quality
 
-    monkeypatch.setattr(translation, "find_spec", lambda name: None)
+    monkeypatch.setattr(text_quality, "find_spec", lambda name: None)
     estimates, _ = translated(*tables, design=design())
     rows = estimates.filter(pl.col("measure") == "bleu")
     assert rows["value"].null_count() == len(rows)

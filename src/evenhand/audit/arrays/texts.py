@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evenhand.metrics.translation import bleu_paper_statistics
+from evenhand.metrics.text_quality import bleu_paper_statistics
 
 
 @dataclass(frozen=True, eq=False)

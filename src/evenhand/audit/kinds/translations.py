@@ -28,7 +28,7 @@ from evenhand.audit.measures.translations import GENDERS
 from evenhand.audit.trial_records import by_run
 from evenhand.errors import InputError, did_you_mean
 from evenhand.metrics.pronouns import pronoun_class, pronoun_readings
-from evenhand.metrics.translation import bleu_statistics, rouge_l
+from evenhand.metrics.text_quality import bleu_statistics, rouge_l
 
 STEREOTYPE = "stereotype"
 """The attribute that holds the stereotypical gender of a text's referent."""

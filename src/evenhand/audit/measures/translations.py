@@ -18,7 +18,8 @@ from evenhand.audit.measures.influence import Influence, as_influence, share_of,
 from evenhand.audit.measures.measure import EVERYWHERE, Measure, by_name
 from evenhand.audit.measures.run_data import RunData, RunSubset
 from evenhand.metrics.pronouns import PronounClass
-from evenhand.metrics.translation import StereotypeOutcome, bleu_of
+from evenhand.metrics.text_quality import bleu_of
+from evenhand.metrics.translation import StereotypeOutcome
 
 GENDERS: tuple[PronounClass, ...] = get_args(PronounClass)
 MALE, FEMALE = GENDERS.index("male"), GENDERS.index("female")
