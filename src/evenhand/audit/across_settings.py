@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from evenhand.audit.comparisons import Unseen
 from evenhand.audit.design import Design
 from evenhand.audit.group_rows import without_mirrors
+from evenhand.audit.unseen_calibration import Unseen
 from evenhand.audit.verdict_rows import NO_MARGIN, SettingContrast, pooled_row, scope_of
 from evenhand.stats.heterogeneity import MetaAnalysis, pool
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast, Unseen
+from evenhand.audit.comparisons import ONE_MODEL, ONE_SEED, Contrast
 from evenhand.audit.design import Design
 from evenhand.audit.disparities import LEVELLED_DOWN, OTHERS_LEVELLED_DOWN
 from evenhand.audit.estimands import Comparison
+from evenhand.audit.unseen_calibration import Unseen
 from evenhand.records import schemas
 from evenhand.records.schemas import ONE_AGAINST_SEVERAL, THE_METHODS, TWO_MODELS
 from evenhand.stats.differences import FewEvents

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from evenhand.audit.comparisons import DISCORDANT, Evidence, Unseen, UnseenSide, discordant_note, enough_runs
+from evenhand.audit.comparisons import DISCORDANT, Evidence, discordant_note, enough_runs
 from evenhand.audit.estimands import Comparison, Estimand
 from evenhand.audit.evaluation import Run
 from evenhand.audit.measures.influence import Influence, aligned
@@ -22,6 +22,7 @@ from evenhand.audit.runs.influences import RunInfluences
 from evenhand.audit.runs.rates import Changes, SubsetRates
 from evenhand.audit.runs.rest_gaps import RestGapChanges
 from evenhand.audit.trial_records import missing_note, one_against_several, seed_pairs
+from evenhand.audit.unseen_calibration import Unseen, UnseenSide
 from evenhand.stats.agreement import AgreementInterval
 from evenhand.stats.contrast import TwoWay, by_unit, compact, count_distinct, two_way, unpaired
 from evenhand.stats.differences import Apart, correlation_of
