@@ -26,7 +26,7 @@ from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.training.batches import epoch_batches
-from evenhand.training.language import PromptedTexts, encode_whole_texts
+from evenhand.training.prompted_texts import PromptedTexts, encode_whole_texts
 from evenhand.training.sequence_packing import pack_texts
 
 BATCH = 32

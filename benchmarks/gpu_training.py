@@ -23,10 +23,11 @@ from evenhand.models.load import device
 from evenhand.study.machines import ACCELERATORS
 from evenhand.tasks.classification import train as train_classifier
 from evenhand.tasks.work import Work
-from evenhand.training.language import LanguagePack, PromptedTexts
+from evenhand.training.language import LanguagePack
 from evenhand.training.loop import reproducible, take_step
 from evenhand.training.memory_options import apply_memory_options
 from evenhand.training.pack import Pack, train_mode
+from evenhand.training.prompted_texts import PromptedTexts
 from evenhand.training.recipe import TrainSpec
 
 WARM_UP = 2

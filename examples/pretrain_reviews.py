@@ -26,7 +26,8 @@ from evenhand.models.load import load_tokenizer
 from evenhand.seeds import generator
 from evenhand.tasks.prompts.prompt import YES_NO, PromptSelection, ReviewPrompt
 from evenhand.tasks.prompts.scoring import score_options
-from evenhand.training.language import encode_prompted, encode_whole_texts, target_log_probs
+from evenhand.training.language import target_log_probs
+from evenhand.training.prompted_texts import encode_prompted, encode_whole_texts
 
 STEPS, BATCH, PEAK, LENGTH = 750, 16, 3e-3, 256
 CPU = torch.device("cpu")

@@ -36,7 +36,8 @@ from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.seeds import generator
 from evenhand.training.generation import generate_first_lines
-from evenhand.training.language import encode_prompted, encode_prompts, target_log_probs
+from evenhand.training.language import target_log_probs
+from evenhand.training.prompted_texts import encode_prompted, encode_prompts
 
 BATCH, PEAK, LENGTH = 32, 3e-3, 128
 STEPS = 500

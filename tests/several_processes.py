@@ -19,11 +19,12 @@ from evenhand.models.find import BaseModel, find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_classifier, load_tokenizer
 from evenhand.training.batches import Inputs, ProcessedImages
-from evenhand.training.language import LanguagePack, encode_prompted
+from evenhand.training.language import LanguagePack
 from evenhand.training.launch import this_process
 from evenhand.training.loop import fit
 from evenhand.training.memory_options import apply_memory_options
 from evenhand.training.pack import Pack, Validation, single_pack
+from evenhand.training.prompted_texts import encode_prompted
 from small_models import CLASSES, base, encoded, examples_for, posts, recipe
 
 SEED = 3

@@ -15,8 +15,9 @@ from evenhand.methods.quantized import quantize_base
 from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
-from evenhand.training.language import LanguagePack, encode_whole_texts, example_losses, target_log_probs
+from evenhand.training.language import LanguagePack, example_losses, target_log_probs
 from evenhand.training.loop import take_step
+from evenhand.training.prompted_texts import encode_whole_texts
 from evenhand.training.recipe import TrainSpec
 
 CPU = torch.device("cpu")

@@ -13,8 +13,9 @@ from evenhand.methods import parse_method
 from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer, set_dropout
-from evenhand.training.language import LanguagePack, encode_prompted
+from evenhand.training.language import LanguagePack
 from evenhand.training.pack import single_pack
+from evenhand.training.prompted_texts import encode_prompted
 from evenhand.training.recipe import TrainSpec
 
 pytest.importorskip("opacus")

@@ -14,7 +14,8 @@ from evenhand.models.load import load_tokenizer
 from evenhand.tasks.language import room_for_text
 from evenhand.tasks.prompts.prefix_reader import PrefixReader
 from evenhand.training.generation import generate_first_lines
-from evenhand.training.language import encode_whole_texts, response_scores
+from evenhand.training.language import response_scores
+from evenhand.training.prompted_texts import encode_whole_texts
 from evenhand.training.recipe import TrainSpec
 
 CPU = torch.device("cpu")

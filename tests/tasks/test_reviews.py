@@ -25,7 +25,8 @@ from evenhand.tasks.prompts.prompt import PromptSelection
 from evenhand.tasks.prompts.scoring import score_options
 from evenhand.tasks.reviews import cut_notes
 from evenhand.tasks.work import Job, Work
-from evenhand.training.language import LanguagePack, encode_whole_texts, example_losses
+from evenhand.training.language import LanguagePack, example_losses
+from evenhand.training.prompted_texts import encode_whole_texts
 from evenhand.training.recipe import TrainSpec
 
 TRAINER = trainer("reviews")

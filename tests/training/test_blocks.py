@@ -20,8 +20,9 @@ from evenhand.study.trial_size import SizeReader
 from evenhand.study.trial_work import work_of
 from evenhand.tasks.language import assemble_language_pack
 from evenhand.tasks.reviews import encode
-from evenhand.training.language import LanguagePack, encode_blocks, example_losses
+from evenhand.training.language import LanguagePack, example_losses
 from evenhand.training.loop import take_step
+from evenhand.training.prompted_texts import encode_blocks
 
 CPU = torch.device("cpu")
 MODELS = ("tiny-llama", "tiny-mistral")

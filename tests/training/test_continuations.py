@@ -14,7 +14,7 @@ from evenhand.models.load import load_tokenizer
 from evenhand.seeds import generator
 from evenhand.training.conversations import encode_user_messages
 from evenhand.training.generation import generate_continuations, generate_first_lines
-from evenhand.training.language import encode_prompts, text_ends
+from evenhand.training.prompted_texts import encode_prompts, text_ends
 from small_models import base as small_base
 
 CPU = torch.device("cpu")

@@ -18,14 +18,9 @@ from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
 from evenhand.training.generation import generate_first_lines
-from evenhand.training.language import (
-    LanguagePack,
-    encode_prompted,
-    encode_prompts,
-    example_losses,
-    target_log_probs,
-)
+from evenhand.training.language import LanguagePack, example_losses, target_log_probs
 from evenhand.training.loop import fit
+from evenhand.training.prompted_texts import encode_prompted, encode_prompts
 from evenhand.training.recipe import TrainSpec
 
 CPU = torch.device("cpu")

@@ -15,7 +15,8 @@ from evenhand.methods import parse_method
 from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import load_tokenizer
-from evenhand.training.language import PromptedTexts, encode_prompted, encode_whole_texts, target_log_probs
+from evenhand.training.language import target_log_probs
+from evenhand.training.prompted_texts import PromptedTexts, encode_prompted, encode_whole_texts
 from evenhand.training.sequence_packing import check_texts_stay_apart, pack_texts
 
 CPU = torch.device("cpu")

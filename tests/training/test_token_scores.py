@@ -11,7 +11,7 @@ import torch
 from evenhand.models.find import find_model
 from evenhand.models.language import load_language_model
 from evenhand.models.load import shared_tokenizer
-from evenhand.training.language import encode_prompted
+from evenhand.training.prompted_texts import encode_prompted
 from evenhand.training.token_scores import _scores, token_scores
 
 CPU = torch.device("cpu")

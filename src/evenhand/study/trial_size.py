@@ -173,7 +173,7 @@ def _token_counts(trial: Trial, examples: Any) -> np.ndarray:
         longest = min(most, tokenizer.model_max_length - trial.spec.virtual_tokens)
         return encode_texts(tokenizer, list(examples.inputs), longest).lengths
     if trial.train.blocks is not None:
-        from evenhand.training.language import with_ends
+        from evenhand.training.prompted_texts import with_ends
 
         return np.array([len(ids) for ids in with_ends(tokenizer, list(examples.inputs))], dtype=np.int64)
     encode: Any = trainer(trial.kind)

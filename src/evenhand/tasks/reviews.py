@@ -62,7 +62,7 @@ def train_together(
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
     """Return reviews as training inputs without a prompt: in blocks, or each alone and cut at `train.max_length`."""
-    from evenhand.training.language import encode_blocks, encode_whole_texts
+    from evenhand.training.prompted_texts import encode_blocks, encode_whole_texts
 
     texts = list(examples.inputs)
     if work.train.blocks is not None:
@@ -88,7 +88,7 @@ def predict(
 
 def timing_sample(work: Work, tokenizer: PreTrainedTokenizerBase, tested: Dataset) -> tuple[int, Ask]:
     """Return how many reviews to time, and the function that asks about them, from longer to shorter ones."""
-    from evenhand.training.language import encode_whole_texts
+    from evenhand.training.prompted_texts import encode_whole_texts
 
     lengths = encode_whole_texts(tokenizer, list(tested.inputs), longest_text(work, tokenizer)).lengths
     count = min(LITTLE, len(tested))

@@ -176,8 +176,9 @@ def _values(
     share_out: ShareOut = answer_all,
 ) -> pl.DataFrame:
     """Return the rows of the table `values` for the held-out pairs of every split."""
-    from evenhand.training.language import response_scores, text_ends
+    from evenhand.training.language import response_scores
     from evenhand.training.loop import reproducible
+    from evenhand.training.prompted_texts import text_ends
 
     ends = text_ends(model, tokenizer)
     frames = []

@@ -51,7 +51,7 @@ def train_together(
 
 def encode(work: Work, tokenizer: PreTrainedTokenizerBase, examples: TrainingExamples | Dataset) -> Any:
     """Return prompts and their targets as training inputs, `PromptedTexts`."""
-    from evenhand.training.language import encode_prompted
+    from evenhand.training.prompted_texts import encode_prompted
 
     assert isinstance(examples, TrainingPairs | Translations)
     return encode_prompted(tokenizer, prompts(examples.inputs), examples.targets, longest_text(work, tokenizer))
@@ -66,10 +66,10 @@ def check(base: BaseModel, translations: Translations, methods: Iterable[tuple[M
         methods: each method of the study with its `train.max_length`, at least one.
 
     Raises:
-        InputError: as `evenhand.training.language.encode_prompts`, for the method that leaves least room.
+        InputError: as `evenhand.training.prompted_texts.encode_prompts`, for the method that leaves least room.
     """
     from evenhand.models.load import shared_tokenizer
-    from evenhand.training.language import encode_prompts
+    from evenhand.training.prompted_texts import encode_prompts
 
     tokenizer = shared_tokenizer(base)
     least = least_room(base, tokenizer, methods)
@@ -95,10 +95,10 @@ def check_learned(
         learned: training and validation lines of any number of trials; equal lines are checked once.
 
     Raises:
-        InputError: as `evenhand.training.language.encode_prompted`.
+        InputError: as `evenhand.training.prompted_texts.encode_prompted`.
     """
     from evenhand.models.load import shared_tokenizer
-    from evenhand.training.language import encode_prompted
+    from evenhand.training.prompted_texts import encode_prompted
 
     tokenizer = shared_tokenizer(base)
     least = least_room(base, tokenizer, [(method, max_length)])
@@ -158,8 +158,8 @@ def _responses(
 ) -> pl.DataFrame:
     """Return the rows of the table `responses` for the examples of every split."""
     from evenhand.training.generation import MAX_NEW_TOKENS, generate_first_lines
-    from evenhand.training.language import encode_prompts
     from evenhand.training.loop import reproducible
+    from evenhand.training.prompted_texts import encode_prompts
 
     def texts_of(some: Sequence[np.ndarray]) -> list[str]:
         """Return the texts that follow some prompts."""

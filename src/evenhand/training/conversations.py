@@ -12,7 +12,7 @@ import numpy as np
 
 from evenhand.data.sft import Template, as_messages
 from evenhand.errors import InputError, first_line
-from evenhand.training.language import PromptedTexts, common_prefix_length, encode_prompts, single_end
+from evenhand.training.prompted_texts import PromptedTexts, common_prefix_length, encode_prompts, single_end
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

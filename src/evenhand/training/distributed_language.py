@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 
 from evenhand.training.batches import Inputs
 from evenhand.training.distributed import DistributedPack, accelerator, gather
-from evenhand.training.language import LanguagePack, PromptedTexts, mean_losses, target_log_probs
+from evenhand.training.language import LanguagePack, mean_losses, target_log_probs
+from evenhand.training.prompted_texts import PromptedTexts
 from evenhand.training.shares import Answers, Question
 
 

@@ -10,8 +10,8 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from evenhand.training.batches import longest_first_batches
-from evenhand.training.language import text_ends
 from evenhand.training.pack import PREDICT_BATCH
+from evenhand.training.prompted_texts import text_ends
 
 if TYPE_CHECKING:
     from torch import nn

@@ -28,8 +28,9 @@ from evenhand.errors import InputError, first_line
 from evenhand.seeds import derive, generator
 from evenhand.training.batches import Inputs, WrappedInputs
 from evenhand.training.dropout import SeededDropout
-from evenhand.training.language import LanguagePack, PromptedTexts
+from evenhand.training.language import LanguagePack
 from evenhand.training.pack import Batch, MicroBatch, Replica, Single, train_mode
+from evenhand.training.prompted_texts import PromptedTexts
 
 ORDERS = (*RDPAccountant.DEFAULT_ALPHAS, 64, 80, 96, 128, 192, 256, 384, 512, 1024)
 """Rényi orders of the accountant; opacus' own end at 63, which is too low for an ε below about .2."""

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from evenhand.training.batches import longest_first_batches
-from evenhand.training.language import PromptedTexts, target_positions
 from evenhand.training.pack import PREDICT_BATCH
+from evenhand.training.prompted_texts import PromptedTexts, target_positions
 
 TOKENS = 1024
 """Tokens that are scored at once; several arrays of so many times the vocabulary are in memory."""

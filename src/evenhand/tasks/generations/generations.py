@@ -68,7 +68,7 @@ class Generations:
     def encode(self, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[np.ndarray]:
         """Return the token ids of prompts, int64 each. Raises InputError if there is no chat template."""
         from evenhand.training.conversations import encode_user_messages
-        from evenhand.training.language import encode_prompts
+        from evenhand.training.prompted_texts import encode_prompts
 
         if self.template is not None:
             return encode_user_messages(tokenizer, prompts, self.template)
