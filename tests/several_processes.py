@@ -164,6 +164,7 @@ def main() -> None:
         case = {**CASES, **REFUSED}[name]
         if case.sharded:
             shard(accelerator)
+        distributed.shards_weights.cache_clear()  # it is asked once for each launch, which is of one kind
         try:
             kind = DistributedLanguagePack if isinstance(case, LanguageCase) else distributed.DistributedPack
             pack = distributed.distribute(case.pack(), case.model, kind)

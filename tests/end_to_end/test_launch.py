@@ -73,7 +73,7 @@ LANGUAGE: dict[str, Any] = {
             "prompts": {
                 "reviews": 7,
                 "templates": ["cloze1", "mc1"],
-                "words": ["male-female"],
+                "words": ["male-female", "female-male-neutral"],
                 "score": "sequence_loss",
                 "content_free": ["N/A"],
             },
