@@ -7,8 +7,17 @@ import gc
 
 import torch
 
-_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "can't start new thread")
-"""Parts of what PyTorch and Python say in errors of no kind of their own."""
+_WORDS = (
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "can't start new thread",
+    "could not create a primitive",
+)
+"""Parts of what PyTorch, oneDNN and Python say in errors of no kind of their own."""
+
+_OTHER_WORDS = ("primitive descriptor",)
+"""Parts of what oneDNN says in the same words of what it cannot compute at all."""
 
 SHORT = (RuntimeError, MemoryError, OSError)
 """The kinds of errors among which `out_of_memory` finds some."""
@@ -20,7 +29,8 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return any(words in said for words in _WORDS) and not any(words in said for words in _OTHER_WORDS)
 
 
 def free_memory() -> None:
