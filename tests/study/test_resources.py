@@ -137,7 +137,7 @@ def test_a_trial_that_runs_out_of_memory_is_trained_in_smaller_passes(small_stud
     """The memory of the process is limited for real; a pass of 512 texts does not fit."""
     study = {**small_study, "task": {"name": "synthetic/posts", "n": 1000}, "seeds": 1}
     study |= {"train": {"batch_size": 512, "replicas": 1}, "margins": {"default": 0.05}}
-    out = run_limited(study, tmp_path, 200)
+    out = run_limited(study, tmp_path, 300)
     assert "ended full trained the memory ran out with" in out and "examples in a forward pass" in out
     (trial,) = [each for each in make_plan(Study(**study), None).trials if each.method == "full"]
     store = Store(tmp_path / "limited")
