@@ -32,12 +32,17 @@ def test_results_hold_the_tables_of_the_pass():
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one sample", "runs with samples of their own"])
 def test_verdicts_do_not_rest_on_estimates_nor_estimates_on_what_is_compared(apart):
+    """The smallest detectable loss of accuracy rests on the curves: it is at least what planted harm shows."""
     tables, asked = study(n=200, seeds=3), design(margins={"default": 0.05})
     if apart:
         tested = (pl.col("example") != "e7") | pl.col("trial").str.ends_with("1")
         tables = (*tables[:2], tables[2].filter(tested))
     found = assessed(*tables, asked)
-    assert verdicts(*tables, asked).equals(found.verdicts)
+    alone = verdicts(*tables, asked)
+    assert alone.drop("detectable").equals(found.verdicts.drop("detectable"))
+    other = pl.col("measure") != "accuracy"
+    assert alone.filter(other).equals(found.verdicts.filter(other))
+    assert (alone["detectable"] <= found.verdicts["detectable"]).all()
     assert estimates(*tables, asked).equals(found.estimates)
 
 
