@@ -80,6 +80,12 @@ def check_references(measures: Sequence[str], references: Sequence[str], source:
             raise InputError(f"{source}: {name} compares each method with a reference; name it (reference)")
 
 
+def check_comparison(request: TableRequest) -> None:
+    """Refuse a comparison that is none."""
+    if request.comparison not in (None, "gap"):
+        raise InputError(f"comparison should be gap, not {request.comparison!r}")
+
+
 def check_split(request: TableRequest) -> None:
     """Refuse a split that is none, and a test share that is no number."""
     splits = ("fixed", "varying")
@@ -101,12 +107,8 @@ def check_ranks(values: Sequence[ValueColumn], against: Mapping[str, str]) -> No
 
 def favourable(request: TableRequest, predicted: Outcomes | None) -> Literal["positive", "negative"] | None:
     """The favourable prediction of two; None where it is not said."""
-    for name, value, allowed in (
-        ("favourable", request.favourable, ("positive", "negative")),
-        ("comparison", request.comparison, ("gap",)),
-    ):
-        if value is not None and value not in allowed:
-            raise InputError(f"{name} should be {' or '.join(allowed)}, not {value!r}")
+    if request.favourable not in (None, "positive", "negative"):
+        raise InputError(f"favourable should be positive or negative, not {request.favourable!r}")
     if request.favourable is not None and (predicted is None or len(predicted.classes) > 2):
         raise InputError(f"favourable {request.favourable} needs predictions of two classes, one of them positive")
     return request.favourable

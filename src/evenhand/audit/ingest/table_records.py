@@ -21,6 +21,7 @@ from evenhand.audit.ingest.pairing import Pairing, pair
 from evenhand.audit.ingest.predictions import Outcomes
 from evenhand.audit.ingest.request import SETTING, TableRequest, several
 from evenhand.audit.ingest.request_checks import (
+    check_comparison,
     check_ranks,
     check_references,
     check_split,
@@ -88,6 +89,7 @@ def records_from_table(frame: Any, request: TableRequest) -> TableRecords:
     table_runs = runs(columns, request.method, request.seed)
     facts = _facts(columns, request, read.labels, groups)
     check_split(request)
+    check_comparison(request)
     pairing = pair(columns, table_runs.rows, facts, request.example, request.split, request.test_share)
     suspicions = [*notes_on_patterns(groups), *spellings(predicted, groups, table_runs.rows)]
     suspicions += [*copies(table_runs.rows, pairing, facts, predicted), *elsewhere]
