@@ -23,9 +23,9 @@ def warned(frame: pl.DataFrame, **roles: str) -> str:
     ("name", "values", "said"),
     [
         ("Model", ["one", "two"] * 20, "The column Model (2 values) has no role, and all rows count as one model's"),
-        ("seed", [1, 2, 3, 4] * 10, "all rows count as one run's; if it tells runs apart, name it (seed)"),
-        ("sample_weight", [1.0, 2.5] * 20, "all rows count alike; if it holds weights, name it (weight)"),
-        ("id", list(range(20)) * 2, "if they belong together, name it (unit)"),
+        ("seed", [1, 2, 3, 4] * 10, "all rows count as one run's; if it tells runs apart, give it as seed"),
+        ("sample_weight", [1.0, 2.5] * 20, "all rows count alike; if it holds weights, give it as weight"),
+        ("id", list(range(20)) * 2, "if they belong together, give it as unit"),
         ("user_id", ["u", "v", "w", "x"] * 10, "rows with the same value count as independent"),
     ],
 )
@@ -53,7 +53,7 @@ def test_units_are_asked_for_where_examples_share_them():
     pairs = two_runs.with_columns(user=pl.col("id") // 2)
     assert "has no role" not in warned(each, seed="seed", example="id")
     assert "The column user (20 values)" in warned(pairs, seed="seed", example="id")
-    assert "of the same example; if it holds ids, name it (example)" in warned(two_runs, seed="seed", split="fixed")
+    assert "of the same example; if it holds ids, give it as example" in warned(two_runs, seed="seed", split="fixed")
 
 
 def test_a_group_may_have_such_a_name():

@@ -20,7 +20,7 @@ _USUAL: Mapping[str, str] = {
 """The roles of columns by the names that they usually have, in lower case."""
 
 _TAKEN_FOR_GRANTED: Mapping[str, str] = {
-    "method": "all rows count as one model's; if it names models",
+    "method": "all rows count as one model's; if it says which model made a prediction",
     "seed": "all rows count as one run's; if it tells runs apart",
     "example": "nothing says which rows of several runs are of the same example; if it holds ids",
     "unit": "rows with the same value count as independent; if they belong together",
@@ -50,7 +50,7 @@ def unused_columns(columns: Columns, request: TableRequest, named: Collection[st
         examples = len(columns) if request.example is None else _distinct(columns, request.example)
         if count > 1 and not (role == "unit" and count >= examples):
             found[role].append(
-                f"The column {name} ({count:,} values) has no role, and {_TAKEN_FOR_GRANTED[role]}, name it ({role})."
+                f"The column {name} ({count:,} values) has no role, and {_TAKEN_FOR_GRANTED[role]}, give it as {role}."
             )
     return [sentence for sentences in found.values() for sentence in sentences]
 
