@@ -47,8 +47,7 @@ def unused_columns(columns: Columns, request: TableRequest, named: Collection[st
         if role is None or getattr(request, role) is not None:
             continue
         count = _distinct(columns, name)
-        examples = len(columns) if request.example is None else _distinct(columns, request.example)
-        if count > 1 and not (role == "unit" and count >= examples):
+        if count > 1 and not (role == "unit" and count >= _examples(columns, request)):
             found[role].append(
                 f"The column {name} ({count:,} values) has no role, and {_TAKEN_FOR_GRANTED[role]}, give it as {role}."
             )
@@ -65,6 +64,11 @@ def _role(usual: str, request: TableRequest) -> str | None:
     if usual == "unit" and several_runs and request.example is None:
         return None  # the same unit is in every run, and nothing says which rows are the same example
     return usual
+
+
+def _examples(columns: Columns, request: TableRequest) -> int:
+    """The number of different examples."""
+    return len(columns) if request.example is None else _distinct(columns, request.example)
 
 
 def _distinct(columns: Columns, name: str) -> int:
