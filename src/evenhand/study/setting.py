@@ -185,16 +185,14 @@ class Setting(Spec):
     def _can_be_matched(self) -> Setting:
         """Refuse matching that is impossible in this setting."""
         if self.match is not None:
-            methods = {name: self.method(name) for name in self.methods}
-            self.match.check(self.task["name"], methods, self.reference, self.split)
+            self.match.check(self.task["name"], self._each_method(), self.reference, self.split)
         return self
 
     @model_validator(mode="after")
     def _has_models(self) -> Setting:
         """Refuse membership inference, probing or a lack of seeds that leaves nothing to audit."""
         if self.membership is not None:
-            methods = {name: self.method(name) for name in self.methods}
-            self.membership.check(self.task["name"], methods, self.seeds, self.tuning, self.match)
+            self.membership.check(self.task["name"], self._each_method(), self.seeds, self.tuning, self.match)
         if self.probing is not None:
             self.probing.check(self.task["name"], self.methods, self.seeds)
         if not self.seeds and (self.membership is None or self.membership.design == "shadows"):
@@ -220,7 +218,7 @@ class Setting(Spec):
     @model_validator(mode="after")
     def _can_be_compressed(self) -> Setting:
         """Refuse compressions that are impossible in this setting."""
-        methods, kind = {name: self.method(name) for name in self.methods}, kind_of(self.task["name"])
+        methods, kind = self._each_method(), kind_of(self.task["name"])
         for name in methods:
             try:
                 check_compression(name, methods, kind, self.tuning)
@@ -257,6 +255,10 @@ class Setting(Spec):
     def method(self, name: str) -> Method:
         """Return the method of this name as its own spec."""
         return parse_method(name, self.methods[name])
+
+    def _each_method(self) -> dict[str, Method]:
+        """Return every method as its own spec, by name."""
+        return {name: self.method(name) for name in self.methods}
 
     def training(self, name: str) -> TrainSpec:
         """Return `train:` with the method's overrides."""
